@@ -1,0 +1,19 @@
+//! The runtime process's side: read the inputs, run them, write the outputs.
+
+use super::super::batch::in_pieces;
+use super::super::load;
+use super::exchange::{read_inputs, write_outputs};
+use super::request::Request;
+use crate::error::CertifyError;
+
+/// Does what the request asks. The caller prints an error as one line and exits with a status other than 0.
+///
+/// # Errors
+/// When the inputs cannot be read, the runtime fails, or the outputs cannot be written.
+pub fn serve(request: &Request) -> Result<(), CertifyError> {
+    let (batch, size) = read_inputs(&request.inputs)?;
+    let mut session = load(request.kind, &request.model, request.options)?;
+    let size = session.fixed_batch().unwrap_or(size);
+    let outputs = in_pieces(&batch, size, |piece| session.run(piece))?;
+    write_outputs(&request.outputs, &outputs, &session.identity())
+}

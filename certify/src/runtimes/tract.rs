@@ -1,0 +1,124 @@
+//! tract: pure Rust, on the CPU, one thread.
+//!
+//! Declared shapes of inner values are always ignored, since tract's unification of symbolic batches fails on many
+//! exports otherwise. A plan is made for each batch shape and kept. A panic inside tract is an error here.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tract_onnx::prelude::{
+    DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, IntoTValue, TValue,
+    Tensor as TractTensor, TractResult, TypedRunnableModel, tvec,
+};
+use tract_onnx::tract_hir::infer::Factoid;
+
+use super::batch::{Batch, Output, in_pieces};
+use super::{Identity, Options, Session};
+use crate::error::CertifyError;
+
+const NAME: &str = "tract";
+/// The version in the manifest, which pins it exactly.
+const VERSION: &str = "0.23.9";
+
+/// A model loaded into tract.
+pub struct TractSession {
+    model: InferenceModel,
+    path: PathBuf,
+    names: Vec<String>,
+    shape: Vec<Option<usize>>,
+    optimise: bool,
+    plans: HashMap<Vec<usize>, Arc<TypedRunnableModel>>,
+}
+
+impl TractSession {
+    /// Loads a model of exactly one input tensor.
+    ///
+    /// # Errors
+    /// When tract refuses the file. Many faults only show once a shape is known, at the first run.
+    pub fn load(path: &Path, options: Options) -> Result<Self, CertifyError> {
+        let fault = |reason: String| CertifyError::Load { runtime: NAME, model: path.to_path_buf(), reason };
+        let model = guarded(|| tract_onnx::onnx().with_ignore_value_info(true).model_for_path(path)).map_err(fault)?;
+        let shape = only_input(&model).map_err(fault)?;
+        let names = output_names(&model);
+        Ok(Self { model, path: path.to_path_buf(), names, shape, optimise: options.optimise, plans: HashMap::new() })
+    }
+
+    fn run_once(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError> {
+        let fault = |reason: String| CertifyError::Run { runtime: NAME, model: self.path.clone(), reason };
+        let element = guarded(|| Ok(self.model.input_fact(0)?.datum_type.concretize())).map_err(fault)?;
+        let element = element.unwrap_or(DatumType::F32);
+        if !self.plans.contains_key(&batch.shape) {
+            let plan = guarded(|| plan(&self.model, element, &batch.shape, self.optimise)).map_err(fault)?;
+            self.plans.insert(batch.shape.clone(), plan);
+        }
+        let plan = &self.plans[&batch.shape];
+        let values = guarded(|| {
+            let input = TractTensor::from_shape(&batch.shape, &batch.data)?.cast_to_dt(element)?.into_owned();
+            plan.run(tvec!(input.into_tvalue()))
+        });
+        let values = values.map_err(fault)?;
+        self.names.iter().zip(&values).map(|(name, value)| guarded(|| as_output(name, value)).map_err(fault)).collect()
+    }
+}
+
+impl Session for TractSession {
+    fn run(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError> {
+        let size = self.fixed_batch().unwrap_or(batch.len());
+        in_pieces(batch, size, |piece| self.run_once(piece))
+    }
+
+    fn input_shape(&self) -> &[Option<usize>] {
+        &self.shape
+    }
+
+    fn identity(&self) -> Identity {
+        Identity { runtime: "tract".into(), version: VERSION.into(), device: "cpu".into() }
+    }
+}
+
+/// Calls tract, with errors and panics alike as one sentence.
+fn guarded<T>(call: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|error| format!("{error:#}")),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Err(format!("it panicked ({})", said.unwrap_or("without a message")))
+        }
+    }
+}
+
+fn plan(
+    model: &InferenceModel,
+    element: DatumType,
+    shape: &[usize],
+    optimise: bool,
+) -> TractResult<Arc<TypedRunnableModel>> {
+    let mut model = model.clone();
+    model.set_input_fact(0, InferenceFact::dt_shape(element, shape))?;
+    let typed = model.into_typed()?;
+    let typed = if optimise { typed.into_optimized()? } else { typed.into_decluttered()? };
+    typed.into_runnable()
+}
+
+/// The declared shape of the model's one input.
+fn only_input(model: &InferenceModel) -> Result<Vec<Option<usize>>, String> {
+    let [input] = model.inputs.as_slice() else {
+        return Err(format!("it has {} inputs; only models with one input are supported", model.inputs.len()));
+    };
+    let fact = guarded(|| model.outlet_fact(*input))?;
+    let extents = fact.shape.dims().map(|extent| extent.concretize()?.to_i64().ok()?.try_into().ok());
+    Ok(extents.collect())
+}
+
+fn output_names(model: &InferenceModel) -> Vec<String> {
+    let name = |(index, outlet)| model.outlet_label(outlet).map_or_else(|| format!("output{index}"), str::to_owned);
+    model.outputs.iter().copied().enumerate().map(name).collect()
+}
+
+fn as_output(name: &str, value: &TValue) -> TractResult<Output> {
+    let numbers = value.cast_to_dt(DatumType::F32)?;
+    let data = numbers.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
+    Ok(Output { name: name.to_owned(), shape: value.shape().to_vec(), data })
+}

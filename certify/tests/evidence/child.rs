@@ -1,0 +1,101 @@
+//! Runtimes in child processes. The child is this test program itself, told to run only [`serves_as_a_child`].
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use certify::agreement::verify::{Tolerance, verify};
+use certify::runtimes::Kind;
+use certify::runtimes::child::{Fault, Launcher, Program, Request, run_in_child, serve};
+use fixtures::models::small;
+
+use crate::{Models, have_ort, noise};
+
+/// As a test it does nothing; as a child it serves the request after `--`.
+#[test]
+fn serves_as_a_child() {
+    let mut arguments = std::env::args_os().skip_while(|argument| argument != "--").skip(1).peekable();
+    if arguments.peek().is_none() {
+        return;
+    }
+    let request = Request::from_arguments(arguments).unwrap();
+    if let Err(error) = serve(&request) {
+        // Straight to the stream: the harness keeps back what a test prints.
+        use std::io::Write;
+        writeln!(std::io::stderr(), "{error}").unwrap();
+        std::process::exit(2);
+    }
+}
+
+fn launcher(program: Program, seconds: f64) -> Launcher {
+    Launcher { own: program, torch: None, threads: 1, timeout: Duration::from_secs_f64(seconds) }
+}
+
+fn itself() -> Program {
+    let arguments = ["--exact", "child::serves_as_a_child", "--nocapture", "--"].map(OsString::from).to_vec();
+    Program { path: std::env::current_exe().unwrap(), arguments }
+}
+
+/// A shell that runs a script whatever the request.
+fn shell(script: &str) -> Program {
+    Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), script.into(), "sh".into()] }
+}
+
+#[test]
+fn runtimes_agree_across_processes_and_a_missing_one_is_found() {
+    if !have_ort() {
+        return;
+    }
+    let models = Models::new();
+    let model = models.file("residual.onnx", &small::residual());
+    let inputs = noise(&[3, 8, 8], 5);
+    let launcher = launcher(itself(), 60.0);
+    let check = |kinds: &[Kind], tolerance: &Tolerance| {
+        verify(&model, kinds, &inputs, 2, &launcher, tolerance, &mut |_| ()).unwrap()
+    };
+    let agreement = check(&[Kind::Ort, Kind::Tract], &Tolerance::default());
+    assert!(agreement.passed, "{agreement:?}");
+    assert_eq!((agreement.pairs.len(), agreement.answered.len(), agreement.samples), (1, 2, 5));
+    assert_eq!(agreement.answered[1].identity.runtime, "tract");
+    assert!(agreement.noise.unwrap()[0].largest_relative.unwrap() < 1e-4);
+
+    // A tolerance below the runtimes' own difference fails, and the least passing one passes.
+    let least = agreement.pairs[0].outputs[0].least_tolerance.unwrap();
+    assert!(least > 0.0);
+    let at = |relative| Tolerance { relative, ..Tolerance::default() };
+    assert!(!check(&[Kind::Ort, Kind::Tract], &at(least * 0.99)).passed);
+    assert!(check(&[Kind::Ort, Kind::Tract], &at(least)).passed);
+
+    let without = check(&[Kind::Ort, Kind::Torch], &Tolerance::default());
+    assert!(!without.passed && matches!(without.findings[0].fault, Fault::Missing { .. }));
+    let json = serde_json::to_string(&without).unwrap();
+    assert!(json.contains(r#""runtime":"torch""#) && json.contains(r#""fault":"missing""#), "{json}");
+}
+
+#[test]
+fn a_bad_model_is_a_finding_with_the_runtimes_own_words() {
+    let models = Models::new();
+    let model = models.file("text.onnx", b"not a model");
+    let launcher = launcher(itself(), 60.0);
+    let finding = run_in_child(&launcher, Kind::Tract, &model, &noise(&[1], 1), 1, true).unwrap().unwrap_err();
+    assert!(matches!(&finding.fault, Fault::Failed { message } if message.contains("cannot load")), "{finding}");
+}
+
+#[test]
+fn crashes_hangs_and_empty_answers_are_findings() {
+    let models = Models::new();
+    let model = models.file("chain.onnx", &small::chain());
+    let run = |script: &str, seconds: f64| {
+        let launcher = launcher(shell(script), seconds);
+        run_in_child(&launcher, Kind::Tract, &model, &noise(&[3, 8, 8], 1), 1, true).unwrap().unwrap_err().fault
+    };
+    let crashed = run("echo out of luck >&2; kill -SEGV $$", 60.0);
+    assert_eq!(crashed, Fault::Crashed { signal: 11, message: "out of luck".into() });
+    let begun = Instant::now();
+    assert_eq!(run("exec sleep 600", 0.2), Fault::Hung { seconds: 0.2 });
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert!(matches!(run("exit 0", 60.0), Fault::Failed { .. }));
+    assert!(matches!(run("exit 3", 60.0), Fault::Failed { message } if message.contains("said nothing")));
+    let nowhere = launcher(Program { path: "/nowhere".into(), arguments: vec![] }, 1.0);
+    let missing = run_in_child(&nowhere, Kind::Ort, &model, &noise(&[3, 8, 8], 1), 1, true).unwrap().unwrap_err();
+    assert!(matches!(missing.fault, Fault::Missing { .. }));
+}

@@ -1,0 +1,165 @@
+//! What can go wrong between a job and its plan, one sentence each.
+
+use std::path::{Path, PathBuf};
+
+use import::lanes;
+
+use crate::network::NetworkError;
+
+/// Why a job could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum CsamError {
+    /// The job file is not a job.
+    #[error("{}: is not a job for espalier-torch ({reason})", path.display())]
+    Job {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A value of the job is outside its range.
+    #[error("`{key}` is {value}, but must be {wanted}")]
+    Setting {
+        /// The key in the job.
+        key: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it may hold.
+        wanted: &'static str,
+    },
+    /// The operating system refused.
+    #[error("{}: {action} failed ({reason})", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The system's words.
+        reason: String,
+    },
+    /// The model cannot be read.
+    #[error(transparent)]
+    Import(#[from] import::ImportError),
+    /// The model cannot be trained.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A model cannot be run.
+    #[error(transparent)]
+    Run(#[from] crate::run::RunError),
+    /// The pictures cannot be read.
+    #[error(transparent)]
+    Data(#[from] images::data::DataError),
+    /// The budget cannot be met.
+    #[error(transparent)]
+    Allocate(#[from] lanes::AllocateError),
+    /// A text that is no budget.
+    #[error(transparent)]
+    Budget(#[from] lanes::BudgetError),
+    /// A stored tensor cannot be read.
+    #[error(transparent)]
+    Tensor(#[from] import::tensor::TensorError),
+    /// A text that is no law.
+    #[error(transparent)]
+    Law(#[from] images::laws::LawError),
+    /// The network's output is no class score.
+    #[error("the first output has shape {shape:?}, but training needs class scores of shape [images, classes]")]
+    NoClasses {
+        /// What the output looks like.
+        shape: Vec<i64>,
+    },
+    /// Student and teacher disagree about the number of classes.
+    #[error("the teacher has {teacher} classes and the network {student}; give the network it was cut from")]
+    OtherTeacher {
+        /// The teacher's classes.
+        teacher: i64,
+        /// The network's classes.
+        student: i64,
+    },
+    /// Training without labels and without a teacher.
+    #[error("there are no labels to learn from and no teacher; give labelled pictures")]
+    NothingToLearn,
+    /// A label that the network has no output for.
+    #[error("the pictures have labels up to {label}, but the network has {classes} classes")]
+    LabelOutOfRange {
+        /// The largest label.
+        label: u32,
+        /// The number of outputs.
+        classes: i64,
+    },
+    /// The loss ran away.
+    #[error("the loss became {loss} at step {step} of {phase}; try a smaller learning rate")]
+    Diverged {
+        /// The phase.
+        phase: &'static str,
+        /// The step.
+        step: u64,
+        /// The loss there.
+        loss: f64,
+    },
+    /// A checkpoint of something else.
+    #[error("{}: belongs to another job ({what} differ); remove it or start without --resume", path.display())]
+    OtherCheckpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A damaged checkpoint.
+    #[error("{}: is not a whole checkpoint ({reason}); remove it", path.display())]
+    BadCheckpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A copy with a free batch axis that is another network.
+    #[error(
+        "freeing the batch axis (declared {batch}) changes the outputs by {far:e}; export the model with a dynamic batch axis"
+    )]
+    FreedDiffers {
+        /// The declared batch.
+        batch: i64,
+        /// The largest difference.
+        far: f64,
+    },
+    /// libtorch refused a call.
+    #[error("libtorch: {0}")]
+    Torch(String),
+    /// A device that is not there.
+    #[error("the device `{0}` is not there; `espalier doctor` lists those that are")]
+    Device(String),
+    /// The preparation of batches ended early.
+    #[error("the thread that prepares batches ended early")]
+    FeedEnded,
+    /// The user asked to stop; a checkpoint was written where one was asked for.
+    #[error("interrupted at step {step} of {phase}; the same command with --resume continues")]
+    Interrupted {
+        /// The phase.
+        phase: &'static str,
+        /// Steps that are done.
+        step: u64,
+    },
+}
+
+impl CsamError {
+    /// The process's exit status: 130 when the user interrupted, else 2.
+    pub fn status(&self) -> u8 {
+        if matches!(self, Self::Interrupted { .. }) { 130 } else { 2 }
+    }
+
+    pub(crate) fn file(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| Self::File { path: path.into(), action, reason: error.to_string() }
+    }
+
+    pub(crate) fn bad_checkpoint(path: &Path, reason: impl ToString) -> Self {
+        Self::BadCheckpoint { path: path.into(), reason: reason.to_string() }
+    }
+}
+
+impl From<tch::TchError> for CsamError {
+    fn from(error: tch::TchError) -> Self {
+        // Only the first line is for people; the rest is a C++ stack.
+        let text = error.to_string();
+        Self::Torch(text.lines().next().unwrap_or_default().to_owned())
+    }
+}

@@ -1,0 +1,25 @@
+//! The search for what to remove, and the training that repairs what was cut. The only room that links libtorch.
+//!
+//! - [`network`]: an imported graph as a torch module with masks on its weights;
+//! - [`methods`]: how lanes are ranked and chosen, one file each, C-SAM among them;
+//! - [`train`]: what every search and every training shares: data, optimiser, losses, checkpoints;
+//! - [`search`] and [`tune`]: the two commands of `espalier-torch` that end in a plan;
+//! - [`run`]: running a model on given inputs;
+//! - [`job`] and [`events`]: what comes in as JSON and what goes out as JSON lines.
+
+pub mod error;
+pub mod events;
+mod fresh;
+pub mod job;
+pub mod methods;
+pub mod network;
+pub mod output;
+pub mod run;
+pub mod search;
+pub mod session;
+pub mod setup;
+pub mod train;
+pub mod tune;
+pub mod versions;
+
+pub use error::CsamError;

@@ -1,0 +1,72 @@
+//! `espalier-torch`: the part of Espalier that needs libtorch. `espalier` starts it; a person can too.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use csam::{
+    CsamError,
+    events::Events,
+    job::Job,
+    run, search,
+    session::{self, Stop},
+    tune, versions,
+};
+
+/// Searches, tunes, trains and runs networks with libtorch. Events are JSON lines on standard output.
+#[derive(Parser)]
+#[command(version, after_help = "Example:\n  espalier-torch search --job job.json")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Choose the lanes to remove; writes plan.json (and tensors.safetensors).
+    Search(JobArgs),
+    /// Tune a network that was cut, with labels, with its teacher, or both.
+    Tune(JobArgs),
+    /// Train a network on labels.
+    Train(JobArgs),
+    /// Run a model on given inputs.
+    Run(run::RunArgs),
+    /// Print the versions and devices that were found.
+    Versions,
+}
+
+#[derive(Args)]
+struct JobArgs {
+    /// The job, as JSON.
+    #[arg(long)]
+    job: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Search(args) => with_job(&args, |job, events, stop| search::search(job, events, stop)),
+        Command::Tune(args) => with_job(&args, |job, events, stop| tune::tune(job, "tune", events, stop)),
+        Command::Train(args) => with_job(&args, |job, events, stop| tune::tune(job, "train", events, stop)),
+        Command::Run(args) => run::run(&args).map_err(CsamError::from),
+        Command::Versions => {
+            #[expect(clippy::print_stdout, reason = "this is the command's result")]
+            {
+                println!("{}", versions::versions());
+            }
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Events::stdout().error(&error.to_string());
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+fn with_job(args: &JobArgs, work: impl FnOnce(&Job, Events, Stop) -> Result<(), CsamError>) -> Result<(), CsamError> {
+    let stop = Stop::on_signal().map_err(|error| CsamError::Torch(error.to_string()))?;
+    let job = Job::open(&args.job)?;
+    session::set_threads(job.threads);
+    work(&job, Events::stdout(), stop)
+}

@@ -1,0 +1,365 @@
+//! C-SAM as implemented here (after He & Chen, 2026): a score per lane, a mask from the scores under the budget, a
+//! perturbed mask, and a loss that asks for the right answer, for the same answer under the perturbed mask, and for the
+//! same answer on transformed images.
+//!
+//! One step: the mask m meets the ramp's budget ([`cost`]); m̃ is drawn ([`perturb`]); the loss ([`objective`]) is
+//! taken, and its gradients by m and m̃ move the scores ([`scores`], [`project`], [`dual`]) straight through the
+//! threshold, and where asked the weights. Branches under m̃, or on transformed images, normalise by their own batch
+//! and leave the running statistics alone.
+
+pub mod cost;
+pub mod dual;
+pub mod objective;
+pub mod perturb;
+pub mod project;
+pub mod scores;
+
+use import::lanes::{Allocation, Budget, Kept, Quantity};
+use tch::{Kind, Tensor};
+
+use super::{Choice, Ground, Method, taylor::add_squares};
+use crate::{
+    CsamError,
+    job::{Control, Perturb, Robustness, Search, Stability, Update},
+    network::{Masks, Pass, Statistics},
+    train::{
+        Clock, Phase, Progress,
+        checkpoint::State,
+        drive,
+        drive::Outcome,
+        feed::{Batch, Recipe, augment},
+        schedule::Schedule,
+        teacher::{Lesson, logits},
+        weights::{Weights, backward},
+    },
+};
+use dual::Dual;
+use objective::{Views, objective};
+use perturb::{Start, perturb};
+use project::Projected;
+use scores::Scores;
+
+/// Steps over which the weights' rate rises.
+const WARM_UP: u64 = 20;
+/// From this share of the search on, scores are pushed to 0 or 1.
+const BINARY_FROM: f64 = 0.7;
+
+/// See the module.
+pub(super) struct Csam;
+
+impl Method for Csam {
+    fn name(&self) -> &'static str {
+        "csam"
+    }
+
+    fn choose(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Choice, CsamError> {
+        let recipe = recipe(ground);
+        let total = steps(ground);
+        let mut hunt = Hunt::new(ground, total)?;
+        let progress = clock.resume(&mut hunt, ground.resume)?.unwrap_or_default();
+        let Progress { copies, .. } = drive(&mut hunt, ground.samples, &recipe, total, progress, clock)?;
+        Ok(Choice { kept: hunt.settle()?, copies, trained: ground.search.train_weights })
+    }
+}
+
+fn recipe(ground: &Ground<'_>) -> Recipe {
+    let Search { twin, batch, draws, .. } = *ground.search;
+    let images = if twin { (batch / (1 + draws)).max(1) } else { batch };
+    Recipe {
+        seed: ground.seed ^ SEARCH,
+        batch: images,
+        augment: augment(ground.tune.augment, ground.samples.preprocess()),
+        laws: ground.laws.to_vec(),
+        transformed: if twin || ground.search.robustness != Robustness::None { images } else { 0 },
+        draws,
+    }
+}
+
+/// Keeps the order of pictures apart from that of the training that follows.
+const SEARCH: u64 = 0x5ea7_c400_0000_0000;
+
+/// Image-copies of one step: every branch is a forward and backward of its images.
+fn copies_per_step(search: &Search) -> u64 {
+    let batch = search.batch as u64;
+    let once = if search.twin {
+        let images = (search.batch / (1 + search.draws)).max(1) as u64;
+        images * (1 + search.draws as u64)
+    } else {
+        let changed = if search.robustness == Robustness::None { 0 } else { search.draws as u64 };
+        let moved = u64::from(search.stability != Stability::Off);
+        batch * (1 + changed + moved)
+    };
+    // The weights' perturbation, and the gradient law's look at m, are passes of their own.
+    once * (1 + u64::from(search.sam > 0.0) + u64::from(search.perturb == Perturb::Gradient))
+}
+
+fn steps(ground: &Ground<'_>) -> u64 {
+    let images = ground.samples.len() as f64;
+    let epochs = ground.search.epochs.unwrap_or(ground.search.share * ground.tune.epochs);
+    ((epochs * images / copies_per_step(ground.search) as f64).round() as u64).max(u64::from(ground.search.rounds))
+}
+
+/// The search as a phase.
+struct Hunt<'a> {
+    ground: &'a Ground<'a>,
+    scores: Scores,
+    dual: Dual,
+    weights: Weights,
+    schedule: Schedule,
+    kept: Kept,
+    total: u64,
+}
+
+/// The masks of one step.
+struct Pair {
+    /// m, as a leaf.
+    still: Tensor,
+    /// m̃, as a leaf; the same leaf where nothing is perturbed.
+    moved: Tensor,
+    /// Lanes in which the two differ.
+    flips: usize,
+}
+
+impl<'a> Hunt<'a> {
+    fn new(ground: &'a Ground<'a>, total: u64) -> Result<Self, CsamError> {
+        let search = ground.search;
+        let target = ground.allocate(ground.norms, ground.budgets)?;
+        let share = target.count() as f64 / target.0.len() as f64;
+        Ok(Self {
+            ground,
+            scores: Scores::new(ground.lanes, ground.norms, search, share),
+            dual: Dual::new(ground.budgets.len()),
+            weights: match search.train_weights {
+                true => Weights::of(ground.network, ground.tune.momentum, ground.tune.decay)?,
+                false => Weights::none(),
+            },
+            schedule: Schedule { rate: search.rate, warm_up: WARM_UP, total, falls: false },
+            kept: Kept::all(ground.lanes),
+            total,
+        })
+    }
+
+    /// The budgets at a step, and whether the step begins a round.
+    fn budgets(&self, step: u64) -> (Vec<Budget>, bool) {
+        let rounds = u64::from(self.ground.search.rounds);
+        let length = self.ground.search.ramp * self.total as f64 / rounds as f64;
+        let round = |step: u64| if length > 0.0 { ((step as f64 / length) as u64).min(rounds) } else { rounds };
+        let begins = round(step) > if step == 0 { 0 } else { round(step - 1) };
+        let done = round(step) as f64 / rounds as f64;
+        (cost::ramp(self.ground.lanes, self.ground.budgets, done), begins)
+    }
+
+    /// Brings the mask within a step's budget.
+    fn choose_mask(&mut self, budgets: &[Budget], begins: bool) -> Result<(), CsamError> {
+        let update = self.ground.search.update;
+        if update == Update::Average {
+            if !begins {
+                return Ok(());
+            }
+            self.scores.close_round(self.ground.lanes, &self.kept.0);
+        }
+        self.kept = self.ground.allocate(&self.scores.ranking(update, &self.kept.0), budgets)?;
+        Ok(())
+    }
+
+    /// Lanes that should flip at a step.
+    fn flips(&self, step: u64) -> f64 {
+        let [first, last] = self.ground.search.flips;
+        let done = step as f64 / self.total.max(1) as f64;
+        (first + (last - first) * done) * self.kept.count() as f64
+    }
+
+    fn masks(
+        &self,
+        step: u64,
+        batch: &Batch,
+        lesson: Option<&Lesson>,
+        soft: Option<&Projected>,
+    ) -> Result<Pair, CsamError> {
+        let search = self.ground.search;
+        let still = self.leaf(&self.kept.0, soft)?;
+        if search.perturb == Perturb::None {
+            return Ok(Pair { moved: still.shallow_clone(), still, flips: 0 });
+        }
+        let slope = match search.perturb {
+            Perturb::Gradient => self.slope_at(&still, batch, lesson)?,
+            _ => Vec::new(),
+        };
+        let start = Start {
+            lanes: self.ground.lanes,
+            scores: &self.scores.values,
+            kept: &self.kept.0,
+            flips: self.flips(step),
+            seed: self.ground.seed,
+            step,
+        };
+        let moved = perturb(search.perturb, &start, &slope);
+        let flips = moved.iter().zip(&self.kept.0).filter(|(a, b)| a != b).count();
+        Ok(Pair { moved: self.leaf(&moved, soft)?, still, flips })
+    }
+
+    /// A mask as a leaf: hard, or soft where the search is relaxed (flipped lanes take the opposite value).
+    fn leaf(&self, mask: &[bool], soft: Option<&Projected>) -> Result<Tensor, CsamError> {
+        let value = |lane: usize| {
+            let hard = if mask[lane] { 1.0 } else { 0.0 };
+            if !self.ground.search.relaxed {
+                return hard;
+            }
+            let own = soft.map_or(self.scores.values[lane], |soft| soft.soft[lane]);
+            if mask[lane] == self.kept.0[lane] { own } else { 1.0 - own }
+        };
+        let values: Vec<f32> = (0..mask.len()).map(|lane| value(lane) as f32).collect();
+        Ok(Tensor::f_from_slice(&values)?.f_to_device(self.ground.device)?.f_set_requires_grad(true)?)
+    }
+
+    /// ∂L/∂m at m.
+    fn slope_at(&self, still: &Tensor, batch: &Batch, lesson: Option<&Lesson>) -> Result<Vec<f64>, CsamError> {
+        let pair = Pair { still: still.shallow_clone(), moved: still.shallow_clone(), flips: 0 };
+        let views = self.views(batch, &pair, false)?;
+        let loss = objective(self.ground.search, batch, lesson, &views)?.loss;
+        let mut slope = vec![0.0; self.kept.0.len()];
+        add(&backward(&loss, &[pair.still])?[0], &mut slope)?;
+        Ok(slope)
+    }
+
+    /// All branches that the loss asks for. Only the clean one, and only the first time in a step, moves statistics.
+    fn views(&self, batch: &Batch, pair: &Pair, first: bool) -> Result<Views, CsamError> {
+        let search = self.ground.search;
+        let branch = |images: &Tensor, mask: &Tensor, statistics: Statistics| {
+            let masks = Masks { lanes: mask.shallow_clone(), fills: None };
+            logits(self.ground.network, images, &mut Pass { masks: Some(&masks), statistics, taps: None })
+        };
+        let clean = batch.clean()?;
+        let updating = if first && search.train_weights { Statistics::BatchUpdate } else { Statistics::Batch };
+        let under = if search.twin { &pair.moved } else { &pair.still };
+        let changed = match batch.k {
+            0 => None,
+            _ => Some(branch(&batch.changed()?, under, Statistics::Batch)?),
+        };
+        let moved = match search.stability {
+            Stability::Off => None,
+            _ if search.twin => None,
+            _ => Some(branch(&clean, &pair.moved, Statistics::Batch)?),
+        };
+        Ok(Views { clean: branch(&clean, &pair.still, updating)?, changed, moved })
+    }
+
+    /// The soft mask, where scores are moved by gradient under a projected budget.
+    fn project(&self, budgets: &[Budget]) -> Option<Projected> {
+        let search = self.ground.search;
+        if search.update != Update::Gradient || search.control != Control::Projection {
+            return None;
+        }
+        let (lanes, scores, temperature) = (self.ground.lanes, &self.scores.values, search.temperature);
+        let whole = budgets.iter().find(|budget| budget.quantity != Quantity::Channels);
+        Some(match (search.allocation, whole) {
+            (Allocation::Global | Allocation::Banded, Some(budget)) => {
+                project::to_cost(lanes, scores, budget, temperature)
+            }
+            _ => project::to_widths(lanes, scores, &self.kept.0, temperature),
+        })
+    }
+
+    /// Moves the scores by the gradients of both masks. Gives the Lagrangian's g, where there is one.
+    fn update(
+        &mut self,
+        step: u64,
+        gradients: &[Tensor],
+        soft: Option<&Projected>,
+        budgets: &[Budget],
+    ) -> Result<Option<f64>, CsamError> {
+        let search = self.ground.search;
+        if search.update == Update::Average {
+            return gradients.iter().try_for_each(|g| add_squares(g, self.scores.gathered_mut())).map(|()| None);
+        }
+        let mut by_mask = vec![0.0; self.kept.0.len()];
+        gradients.iter().try_for_each(|g| add(g, &mut by_mask))?;
+        let mut by_score = soft.map_or_else(|| by_mask.clone(), |soft| soft.pull_back(&by_mask));
+        let mut excess = None;
+        if search.control == Control::Dual {
+            excess = Some(self.dual.act(self.ground.lanes, budgets, &self.scores.values, &mut by_score));
+        }
+        if step as f64 >= BINARY_FROM * self.total as f64 {
+            let share = search.lambda_b / by_score.len() as f64;
+            by_score.iter_mut().zip(&self.scores.values).for_each(|(g, c)| *g += share * (1.0 - 2.0 * c));
+        }
+        self.scores.descend(&by_score, search.score_rate);
+        Ok(excess)
+    }
+
+    /// The final mask, within the whole budget.
+    fn settle(mut self) -> Result<Kept, CsamError> {
+        let update = self.ground.search.update;
+        if update == Update::Average {
+            self.scores.close_round(self.ground.lanes, &self.kept.0);
+        }
+        let ranking = self.scores.ranking(update, &self.kept.0);
+        Ok(self.ground.allocate(&ranking, self.ground.budgets)?)
+    }
+}
+
+impl Phase for Hunt<'_> {
+    fn name(&self) -> &'static str {
+        "search"
+    }
+
+    fn step(&mut self, step: u64, batch: &Batch) -> Result<Outcome, CsamError> {
+        let search = self.ground.search;
+        let (budgets, begins) = self.budgets(step);
+        self.choose_mask(&budgets, begins)?;
+        let lesson = match search.task.distil {
+            0.0 => None,
+            _ => Some(self.ground.teacher.teach(batch)?),
+        };
+        let soft = self.project(&budgets);
+        let pair = self.masks(step, batch, lesson.as_ref(), soft.as_ref())?;
+        let leaves = match search.perturb {
+            Perturb::None => vec![pair.still.shallow_clone()],
+            _ => vec![pair.still.shallow_clone(), pair.moved.shallow_clone()],
+        };
+        let mut figures = Vec::new();
+        let mut value = 0.0;
+        let gradients = self.weights.gradients(&leaves, search.sam, &mut |first| {
+            let found = objective(search, batch, lesson.as_ref(), &self.views(batch, &pair, first)?)?;
+            if first {
+                value = found.loss.f_double_value(&[])?;
+                figures = found.terms;
+            }
+            Ok(found.loss)
+        })?;
+        let (by_weight, by_mask) = gradients.split_at(self.weights.len());
+        let excess = self.update(step, by_mask, soft.as_ref(), &budgets)?;
+        self.weights.step(by_weight, self.schedule.at(step))?;
+        let spent = cost::share(self.ground.lanes, self.ground.budgets, &self.kept.as_numbers());
+        figures.extend([("budget", spent), ("flips", pair.flips as f64), ("lanes", self.kept.count() as f64)]);
+        if let Some(excess) = excess {
+            figures.extend([("excess", excess), ("dual", self.dual.multiplier())]);
+        }
+        Ok(Outcome { loss: value, copies: copies_per_step(search), figures, last: false })
+    }
+
+    fn save(&self, state: &mut State) {
+        self.weights.save(state);
+        self.scores.save(state);
+        self.dual.save(state);
+        let kept: Vec<f64> = self.kept.as_numbers();
+        state.put_numbers("kept", &kept);
+    }
+
+    fn load(&mut self, state: &State) -> Result<(), String> {
+        self.weights.load(state)?;
+        self.scores.load(state)?;
+        self.dual.load(state)?;
+        self.kept = Kept(state.numbers("kept")?.into_iter().map(|kept| kept > 0.5).collect());
+        Ok(())
+    }
+}
+
+/// Adds a gradient by lane; one that is not defined is zero.
+fn add(gradient: &Tensor, sums: &mut [f64]) -> Result<(), CsamError> {
+    if gradient.defined() {
+        let values: Vec<f64> = Vec::try_from(gradient.f_to_kind(Kind::Double)?)?;
+        sums.iter_mut().zip(values).for_each(|(sum, g)| *sum += g);
+    }
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The lanes with the largest group norms stay (DepGraph, Fang et al. 2023). Needs no data.
+
+use super::{Choice, Ground, Method};
+use crate::{CsamError, train::Clock};
+
+/// See the module.
+pub(super) struct Magnitude;
+
+impl Method for Magnitude {
+    fn name(&self) -> &'static str {
+        "magnitude"
+    }
+
+    fn choose(&self, ground: &Ground<'_>, _: &mut Clock) -> Result<Choice, CsamError> {
+        let kept = ground.allocate(ground.norms, ground.budgets)?;
+        Ok(Choice { kept, copies: 0, trained: false })
+    }
+}

@@ -1,0 +1,226 @@
+//! From a graph to steps: every node is lowered once, with its attributes and constant inputs resolved.
+
+use std::collections::{HashMap, HashSet};
+
+use import::graph::{Code, Node, NodeId, Origin, Refusal, StoredId, ValueId};
+use import::lanes::{Lanes, trainable};
+use import::ops::NEWEST_OPSET;
+use import::{Graph, Model};
+use tch::{Device, Tensor, no_grad};
+
+use super::inserted::Inserted;
+use super::masks::Reading;
+use super::op::{Frame, Inputs, Op};
+use super::ops::{self, Kind, Row};
+use super::step::{Source, Step};
+use super::store::{Leaf, Role};
+use super::view::View;
+use super::{NetworkError, Statistics, convert, lifetime, survey};
+
+/// What a network is lowered for.
+#[derive(Clone, Copy, Debug)]
+pub struct Lowering {
+    /// Where it runs.
+    pub device: Device,
+    /// Whether stored weights become parameters; otherwise everything is constant.
+    pub trainable: bool,
+    /// Inserts a normalisation, at first the identity, after each convolution whose own was folded away by the
+    /// exporter; it is folded back by [`super::Network::write_back`]. Only for trainable networks.
+    pub normalise_folded: bool,
+    /// Folds normalisations into the convolutions before them, which makes inference faster. Only for networks that
+    /// are not trainable.
+    pub fold_normalisation: bool,
+}
+
+impl Lowering {
+    /// To be trained on the CPU.
+    pub fn training() -> Self {
+        Self { device: Device::Cpu, trainable: true, normalise_folded: false, fold_normalisation: false }
+    }
+
+    /// To be run on the CPU as fast as it goes.
+    pub fn inference() -> Self {
+        Self { trainable: false, fold_normalisation: true, ..Self::training() }
+    }
+}
+
+/// A graph on its way to steps.
+pub(super) struct Builder<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) options: Lowering,
+    /// Values that are the same in every run.
+    pub(super) constants: HashMap<ValueId, Tensor>,
+    /// Values that training changes, by leaf.
+    held: HashMap<ValueId, Tensor>,
+    pub(super) leaves: Vec<Leaf>,
+    pub(super) steps: Vec<Step>,
+    pub(super) inserted: Vec<Inserted>,
+    /// How many values a run has: those of the graph, and those before inserted normalisations.
+    pub(super) values: usize,
+    refusals: Vec<Refusal>,
+    /// The step that makes a value.
+    pub(super) makers: HashMap<usize, usize>,
+}
+
+impl<'a> Builder<'a> {
+    /// Lowers all nodes.
+    pub(super) fn build(model: &'a Model, lanes: Option<&Lanes>, options: Lowering) -> Result<Self, NetworkError> {
+        let graph = &model.graph;
+        let mut builder = Self {
+            graph,
+            options,
+            constants: HashMap::new(),
+            held: HashMap::new(),
+            leaves: Vec::new(),
+            steps: Vec::new(),
+            inserted: Vec::new(),
+            values: graph.values.len(),
+            refusals: Vec::new(),
+            makers: HashMap::new(),
+        };
+        builder.hold_stored()?;
+        let mut readings = readings(lanes, options.device)?;
+        let unnormalised =
+            if options.trainable && options.normalise_folded { survey::unnormalised(graph) } else { HashSet::new() };
+        for (id, node) in graph.nodes() {
+            if builder.is_stored(node) {
+                continue;
+            }
+            let Some(row) = builder.row(model, node) else { continue };
+            let Some(op) = builder.resolve(node, row) else { continue };
+            let read = readings.remove(&id).unwrap_or_default();
+            if builder.evaluate(node, op.as_ref())?
+                || (row.kind == Kind::Normalisation && builder.fold_into_maker(node)?)
+            {
+                continue;
+            }
+            builder.push(node, op, read);
+            if unnormalised.contains(&id) {
+                builder.normalise(node)?;
+            }
+        }
+        if !builder.refusals.is_empty() {
+            return Err(NetworkError::Refused(builder.refusals));
+        }
+        lifetime::mark(&mut builder.steps, &builder.makers, graph);
+        Ok(builder)
+    }
+
+    /// Makes leaves of what training changes, and constants of the other stored tensors.
+    fn hold_stored(&mut self) -> Result<(), NetworkError> {
+        let roles = if self.options.trainable { roles(self.graph) } else { HashMap::new() };
+        for (position, stored) in self.graph.stored.iter().enumerate() {
+            let id = StoredId(position as u32);
+            let name = self.graph.stored_name(id);
+            if let Some(role) = roles.get(&id) {
+                let leaf = Leaf::stored(name, &stored.tensor, *role, self.options.device)?;
+                self.held.insert(stored.value, leaf.tensor.shallow_clone());
+                self.leaves.push(leaf);
+            } else if convert::kind(stored.tensor.dtype).is_some() {
+                let tensor = convert::to_torch(name, &stored.tensor)?;
+                let device = if stored.tensor.dtype.is_float() { self.options.device } else { Device::Cpu };
+                self.constants.insert(stored.value, tensor.f_to_device(device)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a node only names a stored tensor.
+    fn is_stored(&self, node: &Node) -> bool {
+        let output = node.output(0).map(|value| self.graph.value(value).origin);
+        matches!(output, Some(Origin::Stored(_)))
+    }
+
+    /// The lowering of a node. An operator that the table does not know, and this does, can be run and trained around.
+    fn row(&mut self, model: &Model, node: &Node) -> Option<&'static Row> {
+        let name = node.to_string();
+        let opaque = model.refusals.iter().find(|refusal| refusal.node == name && node.row.is_none());
+        let refused = opaque.filter(|refusal| refusal.code != Code::UnknownOperator);
+        let row = ops::row(&node.domain, &node.op).filter(|_| refused.is_none() && node.opset <= NEWEST_OPSET);
+        if row.is_none() {
+            self.refusals.push(refused.cloned().unwrap_or_else(|| ops::without_lowering(node)));
+        }
+        row
+    }
+
+    fn resolve(&mut self, node: &Node, row: &Row) -> Option<Box<dyn Op>> {
+        let view = View { graph: self.graph, node, constants: &self.constants, held: &self.held };
+        (row.lower)(&view).map_err(|refusal| self.refusals.push(*refusal)).ok()
+    }
+
+    /// Runs a node now when all its inputs are the same in every run.
+    fn evaluate(&mut self, node: &Node, op: &dyn Op) -> Result<bool, NetworkError> {
+        let constant = |input: &Option<ValueId>| match input {
+            None => Some(None),
+            Some(value) => self.constants.get(value).map(|tensor| Some(tensor.shallow_clone())),
+        };
+        let Some(inputs) = node.inputs.iter().map(constant).collect::<Option<Vec<_>>>() else { return Ok(false) };
+        let mut inputs = Inputs(inputs);
+        let frame = Frame { statistics: Statistics::Running, device: self.options.device, overwrite: false };
+        let run = no_grad(|| op.run(&mut inputs, &frame));
+        let outputs =
+            run.map_err(|source| NetworkError::Run { node: node.to_string(), shapes: inputs.show(), source })?;
+        for (value, tensor) in node.outputs.iter().zip(outputs) {
+            if let Some(value) = value {
+                self.constants.insert(*value, tensor);
+            }
+        }
+        Ok(true)
+    }
+
+    fn source(&self, value: Option<ValueId>) -> Source {
+        let Some(value) = value else { return Source::Absent };
+        let held = self.constants.get(&value).or_else(|| self.held.get(&value));
+        held.map_or(Source::Value(value.0 as usize), |tensor| Source::Held(tensor.shallow_clone()))
+    }
+
+    fn push(&mut self, node: &Node, op: Box<dyn Op>, readings: Vec<Reading>) {
+        let outputs: Vec<Option<usize>> =
+            node.outputs.iter().map(|value| value.map(|value| value.0 as usize)).collect();
+        let inputs = node.inputs.iter().map(|&value| self.source(value)).collect();
+        self.add(Step { name: node.to_string(), op, inputs, outputs, readings, spent: Vec::new(), overwrite: false });
+    }
+
+    /// Adds a step and remembers what it makes.
+    pub(super) fn add(&mut self, step: Step) {
+        for value in step.outputs.iter().flatten() {
+            self.makers.insert(*value, self.steps.len());
+        }
+        self.steps.push(step);
+    }
+
+    /// The value of an output that is the same in every run.
+    pub(super) fn constant(&self, value: ValueId) -> Option<&Tensor> {
+        self.constants.get(&value).or_else(|| self.held.get(&value))
+    }
+}
+
+/// What training does with the stored tensors it changes.
+fn roles(graph: &Graph) -> HashMap<StoredId, Role> {
+    let settings = survey::preprocessing(graph);
+    let parameters = trainable(graph).into_iter().filter(|id| !settings.contains(id));
+    let mut roles: HashMap<StoredId, Role> = parameters.map(|id| (id, Role::Parameter)).collect();
+    for (_, node) in graph.nodes() {
+        let statistics = node.row.map_or(&[][..], |row| row.statistics);
+        for value in statistics.iter().filter_map(|&input| node.input(input)) {
+            // Statistics that two nodes share would mix what both see: they stay what they are.
+            let value = graph.value(value);
+            if let (Origin::Stored(id), 1) = (value.origin, value.readers.len()) {
+                roles.insert(id, Role::Statistic);
+            }
+        }
+    }
+    roles
+}
+
+/// How each node reads lanes.
+fn readings(lanes: Option<&Lanes>, device: Device) -> Result<HashMap<NodeId, Vec<Reading>>, NetworkError> {
+    let mut found: HashMap<NodeId, Vec<Reading>> = HashMap::new();
+    let Some(lanes) = lanes else { return Ok(found) };
+    for (position, reader) in lanes.readers.iter().enumerate() {
+        if let Some(reading) = Reading::of(position, reader, lanes.lanes.len(), device)? {
+            found.entry(reader.node).or_default().push(reading);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,47 @@
+//! Reductions over axes, and softmax.
+
+use tch::Tensor;
+
+use super::{Lowered, Row};
+use crate::network::op::{Ints, Torch, pure};
+use crate::network::view::View;
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new("ReduceMean", |view| reduce(view, |x, axes, keep| x.f_mean_dim(axes, keep, None))),
+    Row::new("ReduceSum", |view| reduce(view, |x, axes, keep| x.f_sum_dim_intlist(axes, keep, x.kind()))),
+    Row::new("ReduceMax", |view| reduce(view, |x, axes, keep| x.f_amax(axes, keep))),
+    Row::new("ReduceMin", |view| reduce(view, |x, axes, keep| x.f_amin(axes, keep))),
+    Row::new("Softmax", |view| softmax(view, |x, axis| x.f_softmax(axis, None))),
+    Row::new("LogSoftmax", |view| softmax(view, |x, axis| x.f_log_softmax(axis, None))),
+];
+
+type Over = fn(&Tensor, &[i64], bool) -> Torch<Tensor>;
+
+fn reduce(view: &View, over: Over) -> Lowered {
+    let axes = view.list("axes", 1)?.unwrap_or(Ints::Known(Vec::new()));
+    let keep = view.node.int_or("keepdims", 1) != 0;
+    let nothing_when_empty = view.node.int_or("noop_with_empty_axes", 0) != 0;
+    Ok(pure(move |x| {
+        let (data, axes) = (x.at(0)?, axes.get(x)?);
+        match axes.is_empty() {
+            true if nothing_when_empty => Ok(data.shallow_clone()),
+            true => over(data, &(0..data.dim() as i64).collect::<Vec<_>>(), keep),
+            false => over(data, &axes, keep),
+        }
+    }))
+}
+
+fn softmax(view: &View, over: fn(&Tensor, i64) -> Torch<Tensor>) -> Lowered {
+    if view.node.opset >= 13 {
+        let axis = view.node.int_or("axis", -1);
+        return Ok(pure(move |x| over(x.at(0)?, axis)));
+    }
+    // Before version 13 the axes from `axis` on are taken together.
+    let axis = view.node.int_or("axis", 1);
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let axis = if axis < 0 { axis + data.dim() as i64 } else { axis };
+        let outer: i64 = data.size().iter().take(axis.max(0) as usize).product();
+        over(&data.f_reshape([outer, -1])?, 1)?.f_reshape(data.size())
+    }))
+}

@@ -1,0 +1,71 @@
+//! What the graph's structure says about its stored tensors: which are settings of the preprocessing, and which
+//! convolutions lost their normalisation to the exporter's folding.
+
+use std::collections::HashSet;
+
+use import::Graph;
+use import::graph::{Node, NodeId, Origin, StoredId, ValueId};
+
+use super::ops::{self, Kind};
+
+fn kind(node: &Node) -> Kind {
+    ops::row(&node.domain, &node.op).map_or(Kind::Other, |row| row.kind)
+}
+
+/// Stored tensors that only combine with raw input, element by element, before anything learned: means and scales of
+/// the preprocessing, which are no parameters.
+pub(super) fn preprocessing(graph: &Graph) -> HashSet<StoredId> {
+    let mut raw: HashSet<ValueId> = graph.inputs.iter().copied().collect();
+    let mut settings = HashSet::new();
+    let mut learned = HashSet::new();
+    for (_, node) in graph.nodes() {
+        let reads_raw = node.inputs.iter().flatten().any(|value| raw.contains(value));
+        let stored = node.inputs.iter().flatten().filter_map(|&value| match graph.value(value).origin {
+            Origin::Stored(id) => Some(id),
+            _ => None,
+        });
+        match kind(node) {
+            Kind::Pointwise if reads_raw => settings.extend(stored),
+            _ => learned.extend(stored),
+        }
+        if reads_raw && matches!(kind(node), Kind::Pointwise | Kind::Other) {
+            raw.extend(node.outputs.iter().flatten());
+        }
+    }
+    settings.difference(&learned).copied().collect()
+}
+
+/// Weighted operators with a stored weight and bias of their own that no normalisation follows before the next weight, and
+/// that are not the classifier.
+pub(super) fn unnormalised(graph: &Graph) -> HashSet<NodeId> {
+    let own = |value: Option<ValueId>| {
+        value
+            .map(|id| graph.value(id))
+            .is_some_and(|value| matches!(value.origin, Origin::Stored(_)) && value.readers.len() == 1)
+    };
+    let folded = graph.nodes().filter(|(_, node)| {
+        kind(node) == Kind::Contraction && own(node.input(1)) && own(node.input(2)) && !followed(graph, node)
+    });
+    folded.map(|(id, _)| id).collect()
+}
+
+/// Whether a node's output meets a normalisation or a graph output before the next weight.
+fn followed(graph: &Graph, node: &Node) -> bool {
+    let mut open: Vec<ValueId> = node.outputs.iter().flatten().copied().collect();
+    let mut seen = HashSet::new();
+    while let Some(value) = open.pop() {
+        if graph.outputs.contains(&value) {
+            return true;
+        }
+        for &(reader, _) in &graph.value(value).readers {
+            let next = graph.node(reader);
+            match kind(next) {
+                Kind::Normalisation => return true,
+                Kind::Contraction => {}
+                Kind::Pointwise | Kind::Other if seen.insert(reader) => open.extend(next.outputs.iter().flatten()),
+                Kind::Pointwise | Kind::Other => {}
+            }
+        }
+    }
+    false
+}

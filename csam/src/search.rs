@@ -1,0 +1,134 @@
+//! `espalier-torch search`: which lanes go, what stands in for them, and the weights where the search trained them.
+
+use import::{
+    Model, Tensor as Stored,
+    lanes::{Budget, Fill as PlanFill, Kept, Lanes, Plan, Replacement, TensorShape, score},
+};
+use serde_json::json;
+use tch::{Tensor, no_grad};
+
+use crate::{
+    CsamError,
+    events::Events,
+    job::{Fill, Job, MethodName},
+    methods::{Choice, Ground, named},
+    network::{Network, Pass, Taps},
+    output::write_plan,
+    session::Stop,
+    setup::Setup,
+    train::{
+        Clock,
+        feed::{Recipe, prepare},
+        teacher::logits,
+    },
+};
+
+/// Images per batch when means are taken.
+const BATCH: usize = 128;
+
+/// Searches, and writes the plan to the job's folder.
+///
+/// # Errors
+/// Something cannot be opened, the budget cannot be met, the network cannot be trained, or the user interrupted.
+pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError> {
+    let budgets: Vec<Budget> = job.budget.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let setup = Setup::of(job, pictures(job), &mut events)?;
+    let network = setup.trainable()?;
+    setup.check_classes(&network)?;
+    let teacher = setup.teacher(&setup.model, job.search.task.beta)?;
+    let norms = score::magnitude(&setup.model.graph, &setup.lanes)?;
+    let method = named(job.search.method);
+    let mut clock = setup.clock(job, "search", events, stop);
+    let ground = Ground {
+        network: &network,
+        lanes: &setup.lanes,
+        norms: &norms,
+        budgets: &budgets,
+        teacher: &teacher,
+        samples: &setup.train,
+        laws: &setup.laws,
+        search: &job.search,
+        tune: &job.tune,
+        seed: job.seed,
+        resume: job.resume,
+        device: setup.device,
+    };
+    let choice = method.choose(&ground, &mut clock)?;
+    let origin = format!("{}, {:?} widths, seed {}", method.name(), job.search.allocation, job.seed).to_lowercase();
+    let mut plan = Plan::from_kept(&setup.model.graph, &setup.lanes, &choice.kept, origin);
+    // A search that trained weights did so with nothing in place of what it removed.
+    if job.search.fill == Fill::Mean && !choice.trained {
+        plan.fills = fills(&setup, &network, &choice.kept, job)?;
+    }
+    let tensors = replaced(&network, &choice, &mut plan)?;
+    write_plan(&job.out, &plan, &tensors)?;
+    finish(job, &setup.lanes, &budgets, &choice, &mut clock);
+    Ok(())
+}
+
+/// Pictures that the method can use; one that trains uses all there are.
+fn pictures(job: &Job) -> usize {
+    match job.search.method {
+        MethodName::Csam => usize::MAX,
+        MethodName::Magnitude | MethodName::Taylor | MethodName::Random => job.search.batches.saturating_mul(BATCH),
+    }
+}
+
+/// The tensors that the search trained, which have the dense shape.
+fn replaced(network: &Network, choice: &Choice, plan: &mut Plan) -> Result<Vec<(String, Stored)>, CsamError> {
+    if !choice.trained {
+        return Ok(Vec::new());
+    }
+    let tensors = network.write_back()?;
+    let replacement = |name: &String| Replacement { name: name.clone(), shape: TensorShape::Dense };
+    plan.tensors = tensors.iter().map(|(name, _)| replacement(name)).collect();
+    Ok(tensors)
+}
+
+/// The mean input of every reader at its removed indices, over training pictures in the dense network.
+fn fills(setup: &Setup, network: &Network, kept: &Kept, job: &Job) -> Result<Vec<PlanFill>, CsamError> {
+    let mut taps = Taps::new();
+    let recipe = Recipe::plain(job.seed, BATCH);
+    let steps = job.search.batches.min(setup.train.len().div_ceil(BATCH)) as u64;
+    for step in 0..steps {
+        let batch = prepare(&setup.train, &recipe, step, setup.device)?;
+        let _ = no_grad(|| logits(network, &batch.images, &mut Pass { taps: Some(&mut taps), ..Pass::default() }))?;
+    }
+    let readers = setup.lanes.readers.iter().zip(taps.means());
+    let fills = readers.filter_map(|(reader, mean)| Some((reader, mean.as_ref()?)));
+    let fills = fills.map(|(reader, mean)| fill(&setup.model, reader, mean, kept));
+    Ok(fills.collect::<Result<Vec<_>, CsamError>>()?.into_iter().filter(|fill| !fill.means.is_empty()).collect())
+}
+
+fn fill(model: &Model, reader: &import::lanes::Reader, mean: &Tensor, kept: &Kept) -> Result<PlanFill, CsamError> {
+    let values: Vec<f32> = Vec::try_from(mean.f_to_kind(tch::Kind::Float)?)?;
+    let node = model.graph.node(reader.node);
+    let weight = node.input(reader.weight).map(|value| model.graph.value(value).name.clone());
+    let removed = reader
+        .slots
+        .iter()
+        .zip(values)
+        .enumerate()
+        .filter_map(|(index, (slot, mean))| slot.filter(|lane| !kept.keeps(*lane)).map(|_| (index, mean)));
+    let means = removed.collect();
+    Ok(PlanFill { node: node.index, tensor: weight.unwrap_or_default(), axis: reader.weight_axis, means })
+}
+
+fn finish(job: &Job, lanes: &Lanes, budgets: &[Budget], choice: &Choice, clock: &mut Clock) {
+    let (kept, dense) = (choice.kept.as_numbers(), vec![1.0; lanes.lanes.len()]);
+    let share = |budget: &Budget| budget.spent(lanes, &kept) / budget.spent(lanes, &dense);
+    let met: Vec<_> =
+        budgets.iter().map(|budget| json!({ "budget": budget.to_string(), "share": share(budget) })).collect();
+    clock.events.done(json!({
+        "command": "search",
+        "method": named(job.search.method).name(),
+        "copies": choice.copies,
+        "lanes": lanes.lanes.len(),
+        "kept": choice.kept.count(),
+        "macs": lanes.cost.macs(&kept) / lanes.cost.macs(&dense),
+        "params": lanes.cost.params(&kept) / lanes.cost.params(&dense),
+        "budgets": met,
+        "trained": choice.trained,
+        "out": job.out,
+    }));
+}

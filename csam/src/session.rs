@@ -1,0 +1,61 @@
+//! What holds for the whole process: threads, device, the wish to stop.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tch::{Cuda, Device};
+
+use crate::CsamError;
+
+/// Sets libtorch's threads. The results on a CPU depend on their number, so it is never left to the machine.
+pub fn set_threads(threads: usize) {
+    let threads = i32::try_from(threads.max(1)).unwrap_or(i32::MAX);
+    tch::set_num_threads(threads);
+    // Refused by libtorch once parallel work has started; our graphs run one operator at a time anyway.
+    if tch::get_num_interop_threads() != 1 {
+        tch::set_num_interop_threads(1);
+    }
+}
+
+/// The device of this name: `cpu`, `cuda` or `cuda:N`.
+///
+/// # Errors
+/// There is no such device.
+pub fn device(name: &str) -> Result<Device, CsamError> {
+    let missing = || CsamError::Device(name.to_owned());
+    let index = match name {
+        "cpu" => return Ok(Device::Cpu),
+        "cuda" => 0,
+        _ => name.strip_prefix("cuda:").and_then(|n| n.parse().ok()).ok_or_else(missing)?,
+    };
+    if Cuda::is_available() && (index as i64) < Cuda::device_count() { Ok(Device::Cuda(index)) } else { Err(missing()) }
+}
+
+/// A flag that the user's interrupt raises; a step that has begun is finished.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Raised by SIGINT, SIGTERM or SIGHUP from now on.
+    ///
+    /// # Errors
+    /// The process has a handler already.
+    pub fn on_signal() -> Result<Self, ctrlc::Error> {
+        let stop = Self::default();
+        let raised = stop.clone();
+        ctrlc::set_handler(move || raised.raise())?;
+        Ok(stop)
+    }
+
+    /// Asks the running phase to stop after its step.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,183 @@
+//! Batches, prepared in a background thread so that torch never waits for pictures.
+//!
+//! What is in a batch is a function of the seed and the step alone: an interrupted run that continues sees the same.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
+};
+
+use images::{Pixels, augment::Augment, draw, laws::Law, preprocess::Preprocess};
+use tch::{Device, Tensor};
+
+use super::samples::Samples;
+use crate::CsamError;
+
+/// Batches that may wait ready.
+const AHEAD: usize = 4;
+
+/// What goes into a batch.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Every draw is a function of this and the step.
+    pub seed: u64,
+    /// Images per batch.
+    pub batch: usize,
+    /// Mirror and shift.
+    pub augment: Augment,
+    /// Laws of the transformations, one of which is drawn for each transformed copy.
+    pub laws: Vec<Law>,
+    /// How many images of the batch have transformed copies: those in front.
+    pub transformed: usize,
+    /// Transformed copies of each of these.
+    pub draws: usize,
+}
+
+impl Recipe {
+    /// Pictures as they are, in random order.
+    pub fn plain(seed: u64, batch: usize) -> Self {
+        Self { seed, batch, augment: Augment::NONE, laws: Vec::new(), transformed: 0, draws: 1 }
+    }
+}
+
+/// The augmentation for a network's pictures, where it is wanted.
+pub fn augment(wanted: bool, input: &Preprocess) -> Augment {
+    if wanted { Augment::usual(input.channels(), input.height, input.width) } else { Augment::NONE }
+}
+
+/// `n` images of which the first `k` also have transformed copies.
+///
+/// Rows of `images`: `k` clean ones, their `draws` × `k` transformed copies (draw by draw), the `n − k` other clean ones.
+#[derive(Debug)]
+pub struct Batch {
+    /// All inputs as the network takes them.
+    pub images: Tensor,
+    /// Labels of the `n` images.
+    pub labels: Option<Tensor>,
+    /// Images.
+    pub n: i64,
+    /// Images with transformed copies.
+    pub k: i64,
+    /// Copies of each of these.
+    pub draws: i64,
+}
+
+impl Batch {
+    /// The first `k` images, clean.
+    pub fn clean_front(&self) -> Result<Tensor, CsamError> {
+        Ok(self.images.f_narrow(0, 0, self.k)?)
+    }
+
+    /// The transformed copies, `draws` × `k` rows.
+    pub fn changed(&self) -> Result<Tensor, CsamError> {
+        Ok(self.images.f_narrow(0, self.k, self.k * self.draws)?)
+    }
+
+    /// All `n` images, the first `k` transformed (by their last draw).
+    pub fn mixed(&self) -> Result<Tensor, CsamError> {
+        Ok(self.images.f_narrow(0, self.k * self.draws, self.n)?)
+    }
+
+    /// All `n` images, clean.
+    pub fn clean(&self) -> Result<Tensor, CsamError> {
+        if self.k == 0 {
+            return Ok(self.images.shallow_clone());
+        }
+        let rest = self.images.f_narrow(0, self.k * (1 + self.draws), self.n - self.k)?;
+        Ok(Tensor::f_cat(&[self.clean_front()?, rest], 0)?)
+    }
+}
+
+/// The batches of steps `first..`, in order.
+pub struct Feed {
+    batches: Receiver<Result<Batch, CsamError>>,
+}
+
+impl Feed {
+    /// Starts preparing.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(samples: Arc<Samples>, recipe: Recipe, first: u64, device: Device) -> Result<Self, CsamError> {
+        let (sender, batches) = sync_channel(AHEAD);
+        let work = move || {
+            for step in first.. {
+                let batch = prepare(&samples, &recipe, step, device);
+                let failed = batch.is_err();
+                // Nobody listens any more: the phase is over.
+                if sender.send(batch).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("batches".to_owned())
+            .spawn(work)
+            .map_err(|error| CsamError::Torch(format!("no thread for preparing batches ({error})")))?;
+        Ok(Self { batches })
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// A picture cannot be read, or the thread has ended.
+    pub fn next(&self) -> Result<Batch, CsamError> {
+        self.batches.recv().map_err(|_| CsamError::FeedEnded)?
+    }
+}
+
+/// The pictures of step `step`: the steps of one epoch partition a random order of all pictures, the incomplete rest of
+/// which is left out.
+pub fn indices(samples: usize, recipe: &Recipe, step: u64) -> Vec<usize> {
+    let batch = recipe.batch.min(samples).max(1);
+    let per_epoch = (samples / batch).max(1) as u64;
+    let order = draw::permutation(samples, &mut draw::rng(recipe.seed, "order", step / per_epoch, 0));
+    let start = (step % per_epoch) as usize * batch;
+    order.into_iter().skip(start).take(batch).collect()
+}
+
+/// Makes the batch of one step.
+///
+/// # Errors
+/// A picture cannot be read.
+pub fn prepare(samples: &Samples, recipe: &Recipe, step: u64, device: Device) -> Result<Batch, CsamError> {
+    let chosen = indices(samples.len(), recipe, step);
+    let n = chosen.len();
+    let k = if recipe.laws.is_empty() { 0 } else { recipe.transformed.min(n) };
+    let row = samples.preprocess().len();
+    let mut data = vec![0.0; (n + k * recipe.draws) * row];
+    let mut put = |at: usize, pixels: &Pixels| samples.preprocess().input(pixels, &mut data[at * row..][..row]);
+    for (slot, index) in chosen.iter().enumerate() {
+        let mut rng = draw::rng(recipe.seed, "augment", step, slot as u64);
+        let clean = recipe.augment.apply(&samples.pixels(*index)?, &mut rng);
+        if slot >= k {
+            put(slot + k * recipe.draws, &clean);
+            continue;
+        }
+        put(slot, &clean);
+        for repeat in 0..recipe.draws {
+            let at = k * (1 + repeat) + slot;
+            put(at, &transform(&clean, recipe, step, at as u64));
+        }
+    }
+    let shape: Vec<i64> =
+        samples.preprocess().input_shape(n + k * recipe.draws).into_iter().map(|extent| extent as i64).collect();
+    let labels =
+        samples.labels().map(|labels| chosen.iter().map(|index| i64::from(labels[*index])).collect::<Vec<_>>());
+    Ok(Batch {
+        images: Tensor::f_from_slice(&data)?.f_reshape(&shape)?.f_to_device(device)?,
+        labels: labels.map(|labels| Tensor::f_from_slice(&labels)?.f_to_device(device)).transpose()?,
+        n: n as i64,
+        k: k as i64,
+        draws: recipe.draws as i64,
+    })
+}
+
+fn transform(clean: &Pixels, recipe: &Recipe, step: u64, row: u64) -> Pixels {
+    let mut rng = draw::rng(recipe.seed, "transform", step, row);
+    let law = recipe.laws[draw::below(&mut rng, recipe.laws.len())];
+    law.apply(clean, &mut rng)
+}

@@ -1,0 +1,96 @@
+//! The pictures of one split, ready to be read in any order many times.
+
+use std::ops::Range;
+
+use images::{Pixels, data::ImageSet, preprocess::Preprocess};
+
+use crate::CsamError;
+
+/// Decoded pictures are kept in memory up to this size; larger sets are decoded each time.
+const KEPT_BYTES: usize = 4 << 30;
+/// Pictures that are decoded together.
+const CHUNK: usize = 1024;
+
+/// Pictures at the network's size with their labels.
+#[derive(Debug)]
+pub struct Samples {
+    set: ImageSet,
+    preprocess: Preprocess,
+    labels: Option<Vec<u32>>,
+    decoded: Option<Decoded>,
+}
+
+/// 8-bit values of all pictures, CHW. Exact for 8-bit pictures of the network's own size; resized ones are rounded.
+#[derive(Debug)]
+struct Decoded {
+    shape: [usize; 3],
+    bytes: Vec<u8>,
+}
+
+impl Samples {
+    /// Reads a split. Labels are left out where `labels` is false.
+    ///
+    /// # Errors
+    /// A picture cannot be decoded or does not fit the network.
+    pub fn load(set: &ImageSet, preprocess: &Preprocess, labels: bool) -> Result<Self, CsamError> {
+        let labels = if labels && set.has_labels() { Some(set.labels()?) } else { None };
+        let size = preprocess.len().checked_mul(set.len());
+        let decoded = match size {
+            Some(size) if size <= KEPT_BYTES => Some(Decoded::load(set, preprocess, size)?),
+            _ => None,
+        };
+        Ok(Self { set: set.clone(), preprocess: preprocess.clone(), labels, decoded })
+    }
+
+    /// The number of pictures.
+    pub fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    /// Whether there are no pictures.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How pictures become inputs.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// All labels, where there are any.
+    pub fn labels(&self) -> Option<&[u32]> {
+        self.labels.as_deref()
+    }
+
+    /// Picture number `index`.
+    ///
+    /// # Errors
+    /// It cannot be decoded.
+    pub fn pixels(&self, index: usize) -> Result<Pixels, CsamError> {
+        match &self.decoded {
+            Some(decoded) => Ok(decoded.pixels(index)),
+            None => Ok(self.set.pixels(index, &self.preprocess)?),
+        }
+    }
+}
+
+impl Decoded {
+    fn load(set: &ImageSet, preprocess: &Preprocess, size: usize) -> Result<Self, CsamError> {
+        let shape = [preprocess.channels(), preprocess.height, preprocess.width];
+        let mut bytes = Vec::with_capacity(size);
+        for start in (0..set.len()).step_by(CHUNK) {
+            let range: Range<usize> = start..(start + CHUNK).min(set.len());
+            for pixels in set.pixels_all(preprocess, range)? {
+                bytes.extend(pixels.data.iter().map(|value| (value * 255.0).round() as u8));
+            }
+        }
+        Ok(Self { shape, bytes })
+    }
+
+    fn pixels(&self, index: usize) -> Pixels {
+        let [channels, height, width] = self.shape;
+        let size = channels * height * width;
+        let data = self.bytes[index * size..][..size].iter().map(|value| f32::from(*value) / 255.0).collect();
+        Pixels { channels, height, width, data }
+    }
+}

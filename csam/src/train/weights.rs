@@ -1,0 +1,174 @@
+//! A network's trained tensors together with their optimiser.
+
+use tch::{Tensor, no_grad};
+
+use super::{checkpoint::State, optimiser::Sgd, sam};
+use crate::{CsamError, network::Network};
+
+/// Weights, their velocities, and the normalisations' statistics: all that training changes in a network.
+pub struct Weights {
+    names: Vec<String>,
+    tensors: Vec<Tensor>,
+    statistics: Vec<(String, Tensor)>,
+    sgd: Sgd,
+}
+
+impl Weights {
+    /// The weights of a network, to be trained with this momentum and decay.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn of(network: &Network, momentum: f64, decay: f64) -> Result<Self, CsamError> {
+        let parameters = network.parameters();
+        let decays: Vec<_> = parameters.iter().map(|p| (&p.tensor, if p.decay { decay } else { 0.0 })).collect();
+        let sgd = Sgd::new(&decays, momentum)?;
+        let (names, tensors) = parameters.into_iter().map(|p| (p.name, p.tensor)).unzip();
+        Ok(Self { names, tensors, statistics: network.statistics(), sgd })
+    }
+
+    /// No weights: a network of which only the mask is searched.
+    pub fn none() -> Self {
+        Self { names: Vec::new(), tensors: Vec::new(), statistics: Vec::new(), sgd: Sgd::none() }
+    }
+
+    /// Gradients of a loss by the weights and by the tensors in `others`, in that order.
+    ///
+    /// With a radius ρ above 0 they are taken where the loss is highest nearby (SAM). `loss` is told whether it is
+    /// asked for the first time in this step, since statistics may be updated once only.
+    ///
+    /// # Errors
+    /// The loss cannot be computed, or libtorch refuses.
+    pub fn gradients(
+        &self,
+        others: &[Tensor],
+        radius: f64,
+        loss: &mut dyn FnMut(bool) -> Result<Tensor, CsamError>,
+    ) -> Result<Vec<Tensor>, CsamError> {
+        let leaves: Vec<Tensor> = self.tensors.iter().chain(others).map(Tensor::shallow_clone).collect();
+        let gradients = backward(&loss(true)?, &leaves)?;
+        if radius == 0.0 {
+            return Ok(gradients);
+        }
+        let moved = sam::ascend(&self.tensors, &gradients, radius)?;
+        let gradients = loss(false).and_then(|loss| backward(&loss, &leaves));
+        moved.undo(&self.tensors)?;
+        gradients
+    }
+
+    /// One step of the optimiser; gradients as [`gradients`](Self::gradients) gives them.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn step(&mut self, gradients: &[Tensor], rate: f64) -> Result<(), CsamError> {
+        self.sgd.step(&mut self.tensors, gradients, rate)
+    }
+
+    /// The number of trained tensors.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether nothing is trained.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// The trained tensors.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// Puts everything into a checkpoint.
+    pub fn save(&self, state: &mut State) {
+        for (name, tensor) in self.names.iter().zip(&self.tensors) {
+            state.put(format!("weight/{name}"), tensor);
+        }
+        for (name, tensor) in self.names.iter().zip(self.sgd.velocities()) {
+            state.put(format!("velocity/{name}"), tensor);
+        }
+        for (name, tensor) in &self.statistics {
+            state.put(format!("statistic/{name}"), tensor);
+        }
+    }
+
+    /// Takes everything back.
+    ///
+    /// # Errors
+    /// Something is missing or has another shape.
+    pub fn load(&mut self, state: &State) -> Result<(), String> {
+        for (name, tensor) in self.names.iter().zip(&self.tensors) {
+            state.copy_into(&format!("weight/{name}"), tensor)?;
+        }
+        for (name, tensor) in self.names.iter().zip(self.sgd.velocities()) {
+            state.copy_into(&format!("velocity/{name}"), tensor)?;
+        }
+        for (name, tensor) in &self.statistics {
+            state.copy_into(&format!("statistic/{name}"), tensor)?;
+        }
+        Ok(())
+    }
+}
+
+/// The gradients of one number by leaves; undefined for a leaf that took no part.
+pub fn backward(loss: &Tensor, leaves: &[Tensor]) -> Result<Vec<Tensor>, CsamError> {
+    Ok(Tensor::f_run_backward(&[loss], leaves, false, false)?)
+}
+
+/// A running average of weights, returned in their place at the end.
+pub struct Average {
+    decay: f64,
+    tensors: Vec<Tensor>,
+}
+
+impl Average {
+    /// Begins at the weights as they are; none for decay 0.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn of(weights: &Weights, decay: f64) -> Result<Option<Self>, CsamError> {
+        if decay == 0.0 {
+            return Ok(None);
+        }
+        let tensors = weights.tensors.iter().map(sam::copied).collect::<Result<_, _>>()?;
+        Ok(Some(Self { decay, tensors }))
+    }
+
+    /// Follows the weights after step number `step`; early steps count more, so that the start is forgotten.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn follow(&mut self, weights: &Weights, step: u64) -> Result<(), CsamError> {
+        let decay = self.decay.min((step + 1) as f64 / (step + 10) as f64);
+        no_grad(|| {
+            for (average, weight) in self.tensors.iter_mut().zip(&weights.tensors) {
+                let _ = average.f_lerp_(weight, 1.0 - decay)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Overwrites the weights with the average.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn take_place(&self, weights: &Weights) -> Result<(), CsamError> {
+        no_grad(|| {
+            self.tensors.iter().zip(&weights.tensors).try_for_each(|(from, to)| Ok(to.shallow_clone().f_copy_(from)?))
+        })
+    }
+
+    /// Puts the average into a checkpoint.
+    pub fn save(&self, weights: &Weights, state: &mut State) {
+        for (name, tensor) in weights.names.iter().zip(&self.tensors) {
+            state.put(format!("average/{name}"), tensor);
+        }
+    }
+
+    /// Takes it back.
+    ///
+    /// # Errors
+    /// Something is missing or has another shape.
+    pub fn load(&mut self, weights: &Weights, state: &State) -> Result<(), String> {
+        weights.names.iter().zip(&self.tensors).try_for_each(|(name, t)| state.copy_into(&format!("average/{name}"), t))
+    }
+}

@@ -1,0 +1,75 @@
+//! Attributes and constants that count lanes count those that stay.
+
+use import::{
+    Tensor,
+    graph::{Dim, Node, Origin, Shape, ValueId},
+    ops::{Resized, Rewrite},
+    proto::onnx::{AttributeProto, AttributeType},
+};
+
+use crate::{
+    draft::Draft,
+    error::ExportError,
+    nodes::{attribute, int_attribute},
+    places::Places,
+};
+
+/// Asks every node whose sizes changed what in it counts lanes, and rewrites that.
+pub(super) fn rewrite(draft: &mut Draft<'_>, places: &Places) -> Result<(), ExportError> {
+    let graph = &draft.model.graph;
+    for node in &graph.nodes {
+        let mut around = node.inputs.iter().chain(&node.outputs).flatten();
+        let Some(row) = node.row.filter(|_| around.any(|&value| places.is_cut(value))) else {
+            continue;
+        };
+        let sizes = |values: &[Option<ValueId>]| {
+            let values = values.iter();
+            values.map(|value| resized(draft, places, (*value)?)).collect()
+        };
+        let resized = Resized { graph, node, inputs: sizes(&node.inputs), outputs: sizes(&node.outputs) };
+        for rewrite in (row.counts)(&resized) {
+            apply(draft, node, rewrite)?;
+        }
+    }
+    Ok(())
+}
+
+/// The sizes of a value after the cut.
+fn resized(draft: &Draft<'_>, places: &Places, value: ValueId) -> Option<Shape> {
+    let mut shape = draft.model.graph.value(value).shape.clone()?;
+    for (axis, kept) in places.of_value(value) {
+        shape[axis] = Dim::known(kept.len() as i64);
+    }
+    Some(shape)
+}
+
+fn apply(draft: &mut Draft<'_>, node: &Node, rewrite: Rewrite) -> Result<(), ExportError> {
+    match rewrite {
+        Rewrite::Int(name, value) => set_attribute(draft, node, int_attribute(name, value)),
+        Rewrite::Ints(name, values) => {
+            let mut new = attribute(name, AttributeType::Ints);
+            new.ints = values;
+            set_attribute(draft, node, new);
+        }
+        Rewrite::Input(input, values) => {
+            let list = Tensor::from_i64(&[values.len()], &values)?;
+            let value = node.input(input).map(|value| draft.model.graph.value(value));
+            match value.map(|value| (value.origin, value.readers.len())) {
+                Some((Origin::Stored(stored), 1)) => draft.set_tensor(stored, &list),
+                _ => {
+                    let name = draft.constant(node, "sizes", &list);
+                    draft.set_input(node, input, &name);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn set_attribute(draft: &mut Draft<'_>, node: &Node, new: AttributeProto) {
+    let attributes = &mut draft.node_mut(node).attribute;
+    match attributes.iter_mut().find(|old| old.name == new.name) {
+        Some(old) => *old = new,
+        None => attributes.push(new),
+    }
+}

@@ -1,0 +1,81 @@
+//! Masks at reading sites: removed lanes are selected away, so that not even infinities pass.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use import::{DType, Tensor, graph::ValueId, proto::onnx::NodeProto};
+
+use super::Site;
+use crate::{
+    draft::Draft,
+    error::ExportError,
+    nodes::{along, elementwise, simple_node},
+    places::Places,
+};
+
+/// Since this version there is a Where to select with; before it, lanes are multiplied by zero.
+const WHERE_SINCE: i64 = 9;
+
+/// Masked values by value and axis: readers of the same lanes share one.
+#[derive(Default)]
+pub(super) struct Masks(HashMap<(ValueId, usize), (String, usize)>);
+
+impl Masks {
+    /// Makes the site's node read a masked value; gives the name of what it reads now.
+    pub(super) fn read_through(
+        &mut self,
+        draft: &mut Draft<'_>,
+        places: &Places,
+        site: &Site<'_>,
+    ) -> Result<String, ExportError> {
+        let Some(kept) = places.on(site.value, site.axis) else {
+            return Ok(site.name.to_owned());
+        };
+        let key = (site.value, site.axis);
+        let known = self.0.get(&key).filter(|(_, from)| *from <= site.node.index);
+        let name = match known {
+            Some((name, _)) => name.clone(),
+            None => {
+                let name = mask(draft, site, kept)?;
+                self.0.insert(key, (name.clone(), site.node.index));
+                name
+            }
+        };
+        draft.set_input(site.node, site.input, &name);
+        Ok(name)
+    }
+}
+
+/// Puts the mask before the site's node.
+fn mask(draft: &mut Draft<'_>, site: &Site<'_>, kept: &[usize]) -> Result<String, ExportError> {
+    let mut stays = vec![false; site.extent];
+    for &index in kept {
+        stays[index] = true;
+    }
+    let mut node = match draft.opset() >= WHERE_SINCE {
+        true => select(draft, site, &stays)?,
+        false => multiply(draft, site, &stays)?,
+    };
+    let name = draft.fresh_name(&format!("{}_masked", site.name));
+    node.name = Some(Bytes::copy_from_slice(name.as_bytes()));
+    node.output = vec![Bytes::copy_from_slice(name.as_bytes())];
+    draft.insert_before(site.node, node);
+    Ok(name)
+}
+
+fn select(draft: &mut Draft<'_>, site: &Site<'_>, stays: &[bool]) -> Result<NodeProto, ExportError> {
+    let bools: Vec<u8> = stays.iter().map(|&stays| u8::from(stays)).collect();
+    let mask = Tensor { dtype: DType::Bool, shape: vec![bools.len()], data: bools.into() };
+    let zero = Tensor::from_floats(site.dtype, &[], &[0.0])?;
+    let mask = draft.constant(site.node, "mask", &along(&mask, site.rank, site.axis, WHERE_SINCE));
+    let zero = draft.constant(site.node, "zero", &zero);
+    Ok(simple_node("Where", &[&mask, site.name, &zero], &[]))
+}
+
+fn multiply(draft: &mut Draft<'_>, site: &Site<'_>, stays: &[bool]) -> Result<NodeProto, ExportError> {
+    let factors: Vec<f64> = stays.iter().map(|&stays| f64::from(u8::from(stays))).collect();
+    let mask = Tensor::from_floats(site.dtype, &[factors.len()], &factors)?;
+    let opset = draft.opset();
+    let mask = draft.constant(site.node, "mask", &along(&mask, site.rank, site.axis, opset));
+    Ok(elementwise("Mul", &[site.name, &mask], site.axis, opset))
+}

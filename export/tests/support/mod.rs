@@ -1,0 +1,70 @@
+//! Plans to test with.
+
+use fixtures::models::{random, small};
+use import::{
+    Model,
+    graph::Origin,
+    lanes::{Fill, Kept, Lanes, Plan},
+};
+
+/// A model with its lanes.
+pub struct Case {
+    pub name: String,
+    pub model: Model,
+    pub lanes: Lanes,
+}
+
+impl Case {
+    pub fn new(name: &str, bytes: Vec<u8>) -> Self {
+        let model = Model::from_bytes(bytes.into()).unwrap();
+        let lanes = Lanes::of(&model.graph, &[]);
+        Self { name: name.to_owned(), model, lanes }
+    }
+
+    /// Keeps half of every group, scattered by `seed`.
+    pub fn half(&self, seed: usize) -> Kept {
+        let mut kept = Kept::all(&self.lanes);
+        for group in &self.lanes.groups {
+            let count = group.lanes.len();
+            for (position, lane) in group.lanes.iter().enumerate() {
+                kept.0[lane.0 as usize] = (position * 7 + seed) % count >= count / 2;
+            }
+        }
+        kept
+    }
+
+    /// The plan that removes what is not kept, with fills where `filled`.
+    pub fn plan(&self, kept: &Kept, filled: bool) -> Plan {
+        let mut plan = Plan::from_kept(&self.model.graph, &self.lanes, kept, "test");
+        if filled {
+            plan.fills = self.fills(kept);
+        }
+        plan
+    }
+
+    /// A mean for every removed lane of every stored weight that takes one.
+    fn fills(&self, kept: &Kept) -> Vec<Fill> {
+        let graph = &self.model.graph;
+        let stored = |node: &import::graph::Node, input| {
+            node.input(input).is_some_and(|it| matches!(graph.value(it).origin, Origin::Stored(_)))
+        };
+        let readers = self.lanes.readers.iter().filter(|reader| reader.fillable);
+        readers
+            .map(|reader| (reader, graph.node(reader.node)))
+            .filter(|(reader, node)| stored(node, reader.weight))
+            .map(|(reader, node)| {
+                let slots = reader.slots.iter().enumerate();
+                let removed = slots.filter(|(_, slot)| slot.is_some_and(|lane| !kept.keeps(lane)));
+                let means = removed.map(|(index, _)| (index, 0.1 + index as f32 * 0.01)).collect();
+                Fill { node: node.index, tensor: String::new(), axis: reader.weight_axis, means }
+            })
+            .collect()
+    }
+}
+
+/// Every small model, one per hazard of cutting, and some random networks.
+pub fn cases() -> Vec<Case> {
+    let small = small::all().into_iter().map(|(name, bytes)| Case::new(name, bytes));
+    let random = (0..12).map(|seed| Case::new(&format!("random {seed}"), random::network(seed)));
+    small.chain(random).collect()
+}

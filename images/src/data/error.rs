@@ -1,0 +1,134 @@
+//! Why an image set cannot be opened or read: one sentence each.
+
+use super::Kind;
+use crate::{PictureError, preprocess::PreprocessError};
+use std::path::{Path, PathBuf};
+
+/// Why an image set cannot be opened or read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DataError {
+    /// The operating system refused.
+    #[error("{}: cannot be read ({reason})", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
+    /// No file of a known form.
+    #[error("{}: holds no pictures; give a folder of JPEG, PNG or PNM files, Hugging Face parquet, CIFAR-10 .bin, IDX or .npy files, or the word `procedural`", path.display())]
+    NoPictures {
+        /// What was opened.
+        path: PathBuf,
+    },
+    /// Two forms in one place.
+    #[error("{}: holds both {} and {} files; give a folder with one form of pictures", path.display(), first.describe(), second.describe())]
+    Mixed {
+        /// What was opened.
+        path: PathBuf,
+        /// One form.
+        first: Kind,
+        /// Another form.
+        second: Kind,
+    },
+    /// Folders whose meaning is unclear.
+    #[error("{}: {problem}; use SPLIT/CLASS/PICTURE, CLASS/PICTURE or pictures alone", path.display())]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// What is unclear.
+        problem: String,
+    },
+    /// A class folder that the training split does not have.
+    #[error("{}: is a class that `{known_in}` does not have; the splits need the same class folders", path.display())]
+    UnknownClass {
+        /// The folder.
+        path: PathBuf,
+        /// The split that defines the classes.
+        known_in: String,
+    },
+    /// A file that contradicts its own form.
+    #[error("{}: is damaged or of another form ({problem}); get the file again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A file of a known form with contents that are not supported.
+    #[error("{}: {problem}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is not supported, and what is.
+        problem: String,
+    },
+    /// One of several files is not there.
+    #[error("{}: {missing} is missing; get the whole data set", path.display())]
+    Incomplete {
+        /// The folder.
+        path: PathBuf,
+        /// What is not there.
+        missing: String,
+    },
+    /// As many labels as pictures, or none.
+    #[error("{}: has {labels} labels for {pictures} pictures; the two must be equal", path.display())]
+    LabelCount {
+        /// The file of labels, or of both.
+        path: PathBuf,
+        /// Labels found.
+        labels: usize,
+        /// Pictures found.
+        pictures: usize,
+    },
+    /// Labels are needed and there are none.
+    #[error("the split `{split}` has no labels; give a folder with one sub-folder per class, or another data set")]
+    NoLabels {
+        /// The split.
+        split: String,
+    },
+    /// No split of that name.
+    #[error("the data set has no split `{name}`, only {there}; choose one with --split")]
+    NoSplit {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        there: String,
+    },
+    /// A number beyond the end.
+    #[error("the split `{split}` has {len} pictures, so there is no number {index}")]
+    OutOfRange {
+        /// The split.
+        split: String,
+        /// Its size.
+        len: usize,
+        /// What was asked for.
+        index: usize,
+    },
+    /// One picture cannot be decoded.
+    #[error("{name}: {reason}")]
+    Picture {
+        /// File name, or file and row.
+        name: String,
+        /// Why not.
+        reason: PictureError,
+    },
+    /// One picture does not fit the network.
+    #[error("{name}: {reason}")]
+    Preprocess {
+        /// File name, or file and row.
+        name: String,
+        /// Why not.
+        reason: PreprocessError,
+    },
+}
+
+impl DataError {
+    pub(super) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Self {
+        move |error| Self::Unreadable { path: path.into(), reason: error.to_string() }
+    }
+
+    pub(super) fn damaged(path: &Path, problem: impl ToString) -> Self {
+        Self::Damaged { path: path.into(), problem: problem.to_string() }
+    }
+}

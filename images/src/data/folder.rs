@@ -1,0 +1,147 @@
+//! Folders of pictures: `SPLIT/CLASS/PICTURE`, `CLASS/PICTURE`, `SPLIT/PICTURE` or pictures alone.
+//!
+//! Classes are numbered in the order of their names (of their numbers, where all are numbers), as torchvision does.
+
+use super::{DataError, Dataset, ImageSet, Kind, Role, Source, listing::Listing};
+use crate::Picture;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Encoded files, read when asked for.
+struct Files(Vec<PathBuf>);
+
+impl Source for Files {
+    fn picture(&self, index: usize) -> Result<Picture, DataError> {
+        let path = &self.0[index];
+        let bytes = fs::read(path).map_err(DataError::unreadable(path))?;
+        Picture::decode(&bytes).map_err(|reason| DataError::Picture { name: self.name(index), reason })
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.0[index].display().to_string()
+    }
+}
+
+/// One split before classes are numbered: its pictures, each with its class folder where there is one.
+struct Split {
+    name: String,
+    role: Role,
+    pictures: Vec<(Option<String>, PathBuf)>,
+}
+
+pub(super) fn open(listing: &Listing) -> Result<Dataset, DataError> {
+    let splits = splits(listing)?;
+    for split in &splits {
+        refuse_loose_pictures(listing, split)?;
+    }
+    let classes = classes(listing, &splits)?;
+    refuse_empty_classes(listing, &splits, &classes)?;
+    let splits = splits.into_iter().map(|split| set(split, &classes)).collect();
+    Ok(Dataset { kind: Kind::Folder, classes, splits })
+}
+
+/// Sorts the pictures into splits: by the top folders when all of those name one, else into a single unsplit set.
+fn splits(listing: &Listing) -> Result<Vec<Split>, DataError> {
+    let paths: Vec<&PathBuf> = listing.files.iter().map(|(path, _)| path).collect();
+    let tops: BTreeSet<String> = paths
+        .iter()
+        .map(|path| listing.below(path))
+        .filter(|parts| parts.len() > 1)
+        .map(|parts| parts[0].to_string())
+        .collect();
+    let by_split = !tops.is_empty() && tops.iter().all(|top| Role::of(top).is_some());
+    if !by_split {
+        refuse_half_split(listing, &tops)?;
+    }
+    let mut splits = BTreeMap::<String, Split>::new();
+    for path in paths {
+        let parts = listing.below(path);
+        let top = parts.first().filter(|_| by_split && parts.len() > 1);
+        let role = top.and_then(|top| Role::of(top)).unwrap_or(Role::Whole);
+        let name = top.map_or(role.name().to_owned(), ToString::to_string);
+        let inside = &parts[usize::from(top.is_some())..];
+        let class = (inside.len() > 1).then(|| inside[0].to_string());
+        let split = splits.entry(name.clone()).or_insert_with(|| Split { name, role, pictures: Vec::new() });
+        split.pictures.push((class, path.clone()));
+    }
+    Ok(splits.into_values().collect())
+}
+
+/// A folder `train` with sub-folders beside folders that are no splits: classes and splits are confused.
+fn refuse_half_split(listing: &Listing, tops: &BTreeSet<String>) -> Result<(), DataError> {
+    let confused = tops.iter().find(|top| {
+        let folder = listing.root.join(top);
+        Role::of(top).is_some() && listing.folders.iter().any(|inner| inner.parent() == Some(&folder))
+    });
+    match confused {
+        Some(top) => Err(DataError::Layout {
+            path: listing.root.clone(),
+            problem: format!("the folder `{top}` is a split and other folders beside it are not"),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn refuse_loose_pictures(listing: &Listing, split: &Split) -> Result<(), DataError> {
+    let in_classes = split.pictures.iter().filter(|(class, _)| class.is_some()).count();
+    if in_classes == 0 || in_classes == split.pictures.len() {
+        return Ok(());
+    }
+    Err(DataError::Layout {
+        path: listing.root.clone(),
+        problem: format!("the split `{}` has pictures both inside and outside class folders", split.name),
+    })
+}
+
+/// The class names, which every labelled split must share; the training split's decide.
+fn classes(listing: &Listing, splits: &[Split]) -> Result<Vec<String>, DataError> {
+    let labelled = || splits.iter().filter(|split| split.pictures.iter().any(|(class, _)| class.is_some()));
+    let Some(leading) = labelled().min_by_key(|split| split.role) else {
+        return Ok(Vec::new());
+    };
+    let known: BTreeSet<&String> = leading.pictures.iter().filter_map(|(class, _)| class.as_ref()).collect();
+    for split in labelled() {
+        for (class, path) in &split.pictures {
+            if class.as_ref().is_some_and(|class| !known.contains(class)) {
+                let path = path.parent().unwrap_or(&listing.root).into();
+                return Err(DataError::UnknownClass { path, known_in: leading.name.clone() });
+            }
+        }
+    }
+    let mut names: Vec<String> = known.into_iter().cloned().collect();
+    if names.iter().all(|name| name.parse::<u32>().is_ok()) {
+        names.sort_by_key(|name| name.parse::<u32>().ok());
+    }
+    Ok(names)
+}
+
+/// An empty class folder would shift the numbers of the classes after it.
+fn refuse_empty_classes(listing: &Listing, splits: &[Split], classes: &[String]) -> Result<(), DataError> {
+    if classes.is_empty() {
+        return Ok(());
+    }
+    let parents: Vec<PathBuf> = splits
+        .iter()
+        .map(|split| if split.role == Role::Whole { listing.root.clone() } else { listing.root.join(&split.name) })
+        .collect();
+    let is_class = |folder: &Path| folder.parent().is_some_and(|parent| parents.iter().any(|p| p == parent));
+    let holds_pictures = |folder: &Path| listing.files.iter().any(|(file, _)| file.starts_with(folder));
+    match listing.folders.iter().find(|folder| is_class(folder) && !holds_pictures(folder)) {
+        Some(folder) => {
+            Err(DataError::Layout { path: folder.clone(), problem: "the class folder holds no pictures".to_owned() })
+        }
+        None => Ok(()),
+    }
+}
+
+fn set(split: Split, classes: &[String]) -> ImageSet {
+    let number = |name: &String| classes.iter().position(|class| class == name).map(|n| n as u32);
+    let labels: Option<Vec<u32>> = split.pictures.iter().map(|(class, _)| class.as_ref().and_then(number)).collect();
+    let files: Vec<PathBuf> = split.pictures.into_iter().map(|(_, path)| path).collect();
+    let len = files.len();
+    ImageSet::new(&split.name, split.role, Arc::new(Files(files)), len, labels)
+}

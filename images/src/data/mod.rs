@@ -1,0 +1,147 @@
+//! Image sets: opened by what they contain, split by what their files are called.
+//!
+//! One file per form. Each finds its files in a listing, checks what can be checked without decoding, and gives
+//! [`ImageSet`]s whose pictures are decoded when they are asked for.
+
+mod cifar;
+mod classes;
+mod error;
+mod folder;
+mod idx;
+mod listing;
+mod npy;
+mod pairs;
+mod parquet;
+mod raw;
+mod set;
+mod split;
+
+use crate::procedural;
+use listing::Listing;
+use std::path::Path;
+
+pub use error::DataError;
+pub use set::{Digest, ImageSet, Source};
+pub use split::Role;
+
+/// The name that opens the built-in procedural set where no such path exists.
+pub const PROCEDURAL: &str = "procedural";
+
+/// The form in which a data set was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Parquet files as on the Hugging Face hub.
+    Parquet,
+    /// Folders of JPEG, PNG or PNM files.
+    Folder,
+    /// CIFAR-10's binary batches.
+    Cifar,
+    /// MNIST's IDX files.
+    Idx,
+    /// Pairs of NumPy arrays.
+    Npy,
+    /// Drawn by this program.
+    Procedural,
+}
+
+impl Kind {
+    /// The form in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Folder => "image folder",
+            Self::Cifar => "CIFAR-10 binary batches",
+            Self::Idx => "IDX",
+            Self::Npy => "NumPy arrays",
+            Self::Procedural => "procedural",
+        }
+    }
+}
+
+/// A data set: its classes and its splits.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// How it was stored.
+    pub kind: Kind,
+    /// Class names in label order; empty where the set has no labels.
+    pub classes: Vec<String>,
+    /// Training first, then validation, test, and unnamed ones.
+    pub splits: Vec<ImageSet>,
+}
+
+/// Opens a data set: a folder or a file of one of the forms, or [`PROCEDURAL`].
+///
+/// # Errors
+/// The path holds no pictures, several forms at once, or files that contradict each other.
+pub fn open(path: &Path) -> Result<Dataset, DataError> {
+    if path == Path::new(PROCEDURAL) && !path.exists() {
+        return Ok(procedural::dataset(procedural::SEED));
+    }
+    let listing = Listing::of(path)?;
+    let mut found = listing.kinds();
+    let dataset = match (found.next(), found.next()) {
+        (None, _) => return Err(DataError::NoPictures { path: path.into() }),
+        (Some(first), Some(second)) => return Err(DataError::Mixed { path: path.into(), first, second }),
+        (Some(Kind::Parquet), None) => parquet::open(&listing),
+        (Some(Kind::Cifar), None) => cifar::open(&listing),
+        (Some(Kind::Idx), None) => idx::open(&listing),
+        (Some(Kind::Npy), None) => npy::open(&listing),
+        (Some(Kind::Folder | Kind::Procedural), None) => folder::open(&listing),
+    }?;
+    Ok(dataset.in_order())
+}
+
+impl Dataset {
+    /// The split of this name, or of the role the name stands for (`val`, `validation`, `test`, …).
+    ///
+    /// # Errors
+    /// There is none; the message lists those there are.
+    pub fn split(&self, name: &str) -> Result<&ImageSet, DataError> {
+        self.splits
+            .iter()
+            .find(|set| set.name() == name)
+            .or_else(|| Role::of(name).and_then(|role| self.role(role)))
+            .ok_or_else(|| DataError::NoSplit { name: name.to_owned(), there: self.split_names() })
+    }
+
+    /// The split with this role.
+    pub fn role(&self, role: Role) -> Option<&ImageSet> {
+        self.splits.iter().find(|set| set.role() == role)
+    }
+
+    /// What a figure is measured on unless a split is named: test, else validation, else the whole unsplit set.
+    ///
+    /// # Errors
+    /// There is only a training split.
+    pub fn for_evaluation(&self) -> Result<&ImageSet, DataError> {
+        [Role::Test, Role::Validation, Role::Whole]
+            .into_iter()
+            .find_map(|role| self.role(role))
+            .ok_or_else(|| DataError::NoSplit { name: "test".to_owned(), there: self.split_names() })
+    }
+
+    /// What a search may read: (training, validation). Where there is no validation split, a tenth of the training
+    /// pictures (at most 5,000), drawn by `seed`, is held out. The test split is never part of it.
+    ///
+    /// # Errors
+    /// There is neither a training split nor an unsplit set.
+    pub fn for_training(&self, seed: u64) -> Result<(ImageSet, ImageSet), DataError> {
+        let train = self
+            .role(Role::Train)
+            .or_else(|| self.role(Role::Whole))
+            .ok_or_else(|| DataError::NoSplit { name: "train".to_owned(), there: self.split_names() })?;
+        match self.role(Role::Validation) {
+            Some(validation) => Ok((train.clone(), validation.clone())),
+            None => Ok(train.hold_out((train.len() / 10).clamp(1, 5000), seed)),
+        }
+    }
+
+    fn split_names(&self) -> String {
+        self.splits.iter().map(ImageSet::name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn in_order(mut self) -> Self {
+        self.splits.sort_by(|a, b| (a.role(), a.name()).cmp(&(b.role(), b.name())));
+        self
+    }
+}

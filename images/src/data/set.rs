@@ -1,0 +1,213 @@
+//! One split: pictures that are decoded when asked for, and their labels.
+
+use super::{DataError, Role};
+use crate::{Picture, Pixels, draw, preprocess::Preprocess};
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+use std::{fmt, ops::Range, sync::Arc};
+
+/// Pictures decoded together while a digest is taken: enough to keep every thread busy, few enough to hold.
+const DIGEST_CHUNK: usize = 512;
+
+/// Where the pictures of one split come from.
+pub trait Source: Send + Sync {
+    /// Decodes picture `index`, which is below the number of pictures the set was made with.
+    ///
+    /// # Errors
+    /// It cannot be read or decoded; the error names it.
+    fn picture(&self, index: usize) -> Result<Picture, DataError>;
+
+    /// What a message calls picture `index`: a file, or a file and a number.
+    fn name(&self, index: usize) -> String;
+}
+
+/// One split of a data set, or a selection from one. Cheap to clone; pictures are decoded when asked for.
+#[derive(Clone)]
+pub struct ImageSet {
+    name: String,
+    role: Role,
+    source: Arc<dyn Source>,
+    labels: Option<Arc<[u32]>>,
+    /// Positions in the source.
+    indices: Arc<[usize]>,
+}
+
+/// SHA-256 of a split's contents, as lower-case hexadecimal text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Of all decoded pixels: every picture's rows of 8-bit values with channels side by side, in order.
+    pub pixels: String,
+    /// Of all labels, one byte each (four, little-endian, where one is above 255).
+    pub labels: Option<String>,
+}
+
+impl ImageSet {
+    /// A whole split of `len` pictures. `labels`, where there are any, has `len` entries.
+    pub fn new(name: &str, role: Role, source: Arc<dyn Source>, len: usize, labels: Option<Vec<u32>>) -> Self {
+        debug_assert!(labels.as_ref().is_none_or(|labels| labels.len() == len));
+        Self { name: name.to_owned(), role, source, labels: labels.map(Arc::from), indices: (0..len).collect() }
+    }
+
+    /// The split's name as stored (`train`, `val`, …), or `all` for an unsplit set.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the split is for.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The number of pictures.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// True when there are no pictures.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// True when every picture has a label.
+    pub fn has_labels(&self) -> bool {
+        self.labels.is_some()
+    }
+
+    /// The label of picture `index`, where the set has labels and the picture exists.
+    pub fn label(&self, index: usize) -> Option<u32> {
+        let position = *self.indices.get(index)?;
+        self.labels.as_ref()?.get(position).copied()
+    }
+
+    /// All labels in order.
+    ///
+    /// # Errors
+    /// The set has none.
+    pub fn labels(&self) -> Result<Vec<u32>, DataError> {
+        let labels = self.labels.as_ref().ok_or_else(|| DataError::NoLabels { split: self.name.clone() })?;
+        Ok(self.indices.iter().map(|position| labels[*position]).collect())
+    }
+
+    /// Decodes picture `index`.
+    ///
+    /// # Errors
+    /// There is no such picture, or it cannot be decoded.
+    pub fn picture(&self, index: usize) -> Result<Picture, DataError> {
+        self.source.picture(self.position(index)?)
+    }
+
+    /// What a message calls picture `index`.
+    pub fn picture_name(&self, index: usize) -> String {
+        self.position(index).map_or_else(|_| format!("number {index}"), |position| self.source.name(position))
+    }
+
+    /// Decodes picture `index` for a network.
+    ///
+    /// # Errors
+    /// As [`picture`](Self::picture), and when it has a size that the preprocessing refuses.
+    pub fn pixels(&self, index: usize, preprocess: &Preprocess) -> Result<Pixels, DataError> {
+        preprocess
+            .pixels(&self.picture(index)?)
+            .map_err(|reason| DataError::Preprocess { name: self.picture_name(index), reason })
+    }
+
+    /// Decodes a range of pictures for a network, on all threads, in order.
+    ///
+    /// # Errors
+    /// As [`pixels`](Self::pixels).
+    pub fn pixels_all(&self, preprocess: &Preprocess, range: Range<usize>) -> Result<Vec<Pixels>, DataError> {
+        range.into_par_iter().map(|index| self.pixels(index, preprocess)).collect()
+    }
+
+    /// The first `n` pictures, or all where there are fewer.
+    pub fn take(&self, n: usize) -> Self {
+        Self { indices: self.indices.iter().copied().take(n).collect(), ..self.clone() }
+    }
+
+    /// The pictures at these positions, in this order; positions beyond the end are left out.
+    pub fn select(&self, indices: &[usize]) -> Self {
+        let indices = indices.iter().filter_map(|index| self.indices.get(*index).copied()).collect();
+        Self { indices, ..self.clone() }
+    }
+
+    /// Splits off `n` pictures drawn by `seed`: (the rest as training split, those as validation split), both in the
+    /// original order. With labels, every class gives its share.
+    pub fn hold_out(&self, n: usize, seed: u64) -> (Self, Self) {
+        let mut order = draw::permutation(self.len(), &mut draw::rng(seed, "hold-out", 0, 0));
+        if let Ok(labels) = self.labels() {
+            order = interleaved(&order, &labels);
+        }
+        let mut held = vec![false; self.len()];
+        order.iter().take(n).for_each(|index| held[*index] = true);
+        let part = |name: &str, role, wanted| Self {
+            name: name.to_owned(),
+            role,
+            indices: self.indices.iter().zip(&held).filter(|(_, h)| **h == wanted).map(|(i, _)| *i).collect(),
+            ..self.clone()
+        };
+        (part(&self.name, self.role, false), part("validation (held out)", Role::Validation, true))
+    }
+
+    /// Digests of the decoded pixels and of the labels.
+    ///
+    /// # Errors
+    /// A picture cannot be decoded.
+    pub fn digest(&self) -> Result<Digest, DataError> {
+        let mut hasher = Sha256::new();
+        for start in (0..self.len()).step_by(DIGEST_CHUNK) {
+            let end = (start + DIGEST_CHUNK).min(self.len());
+            let chunk: Vec<Vec<u8>> = (start..end)
+                .into_par_iter()
+                .map(|index| Ok(self.picture(index)?.to_bytes()))
+                .collect::<Result<_, DataError>>()?;
+            chunk.iter().for_each(|bytes| hasher.update(bytes));
+        }
+        let labels = self.labels().ok().map(|labels| hex(&Sha256::digest(label_bytes(&labels))));
+        Ok(Digest { pixels: hex(&hasher.finalize()), labels })
+    }
+
+    fn position(&self, index: usize) -> Result<usize, DataError> {
+        self.indices.get(index).copied().ok_or_else(|| DataError::OutOfRange {
+            split: self.name.clone(),
+            len: self.len(),
+            index,
+        })
+    }
+}
+
+impl fmt::Debug for ImageSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageSet")
+            .field("name", &self.name)
+            .field("role", &self.role)
+            .field("len", &self.len())
+            .field("labels", &self.has_labels())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reorders so that the first n of any n hold every class in proportion, each class in the given order.
+fn interleaved(order: &[usize], labels: &[u32]) -> Vec<usize> {
+    let mut classes = std::collections::BTreeMap::<u32, Vec<usize>>::new();
+    order.iter().for_each(|index| classes.entry(labels[*index]).or_default().push(*index));
+    let mut ranked: Vec<(f64, usize)> = classes
+        .values()
+        .flat_map(|class| {
+            let place = |turn: usize| (turn as f64 + 0.5) / class.len() as f64;
+            class.iter().enumerate().map(move |(turn, index)| (place(turn), *index))
+        })
+        .collect();
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ranked.into_iter().map(|(_, index)| index).collect()
+}
+
+fn label_bytes(labels: &[u32]) -> Vec<u8> {
+    match labels.iter().map(|label| u8::try_from(*label)).collect() {
+        Ok(bytes) => bytes,
+        Err(_) => labels.iter().flat_map(|label| label.to_le_bytes()).collect(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,286 @@
+//! Folders, IDX, CIFAR batches and NumPy pairs, written by these tests and read back; and what is refused.
+#![allow(clippy::unwrap_used)]
+
+use flate2::{Compression, write::GzEncoder};
+use image::{ImageFormat, RgbImage};
+use images::data::{self, DataError, Dataset, Kind, Role};
+use proptest::prelude::*;
+use std::{fs, io::Write, path::Path};
+use tempfile::TempDir;
+
+/// A picture of one colour in any format.
+fn write_picture(path: &Path, colour: [u8; 3]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    RgbImage::from_pixel(4, 3, image::Rgb(colour)).save(path).unwrap();
+}
+
+fn folder_of(files: &[&str]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (index, file) in files.iter().enumerate() {
+        write_picture(&root.path().join(file), [10 * index as u8, 100, 200]);
+    }
+    root
+}
+
+fn open(root: &TempDir) -> Dataset {
+    data::open(root.path()).unwrap()
+}
+
+fn refused(root: &TempDir) -> DataError {
+    data::open(root.path()).unwrap_err()
+}
+
+fn splits(set: &Dataset) -> Vec<(String, usize)> {
+    set.splits.iter().map(|split| (split.name().to_owned(), split.len())).collect()
+}
+
+#[test]
+fn split_folders_with_class_folders() {
+    let root = folder_of(&["test/b/1.png", "train/a/1.png", "train/a/2.ppm", "train/b/1.png", "train/.x/9.png"]);
+    let set = open(&root);
+    assert_eq!((set.kind, set.classes.as_slice()), (Kind::Folder, &["a".to_owned(), "b".to_owned()][..]));
+    assert_eq!(splits(&set), [("train".to_owned(), 3), ("test".to_owned(), 1)]);
+    assert_eq!(set.split("train").unwrap().labels().unwrap(), [0, 0, 1]);
+    let test = set.split("eval").unwrap();
+    assert_eq!(test.labels().unwrap(), [1]);
+    assert_eq!(test.picture(0).unwrap().to_bytes()[..3], [0, 100, 200]);
+}
+
+#[test]
+fn class_folders_alone_are_one_labelled_set_ordered_by_number_where_they_are_numbers() {
+    let set = open(&folder_of(&["10/a.png", "9/a.png"]));
+    assert_eq!(set.classes, ["9", "10"]);
+    assert_eq!(splits(&set), [("all".to_owned(), 2)]);
+    let set = open(&folder_of(&["car/a.png", "train/b.png"]));
+    assert_eq!(set.classes, ["car", "train"]);
+}
+
+#[test]
+fn a_flat_folder_has_no_labels() {
+    let set = open(&folder_of(&["a.png", "b.ppm"]));
+    let all = set.for_evaluation().unwrap();
+    assert_eq!((all.len(), all.label(0), set.classes.len()), (2, None, 0));
+    assert!(all.labels().unwrap_err().to_string().contains("no labels"));
+}
+
+#[test]
+fn grey_jpeg_and_16_bit_png_are_read() {
+    let root = tempfile::tempdir().unwrap();
+    let grey = image::GrayImage::from_pixel(8, 8, image::Luma([77]));
+    grey.save_with_format(root.path().join("a.jpg"), ImageFormat::Jpeg).unwrap();
+    let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(2, 2, image::Luma([65535 / 4]));
+    deep.save(root.path().join("b.png")).unwrap();
+    let set = open(&root);
+    let pictures: Vec<_> = (0..2).map(|i| set.splits[0].picture(i).unwrap()).collect();
+    assert_eq!((pictures[0].channels, pictures[1].channels), (1, 1));
+    assert!(pictures[0].to_bytes().iter().all(|v| v.abs_diff(77) < 3));
+    assert!((pictures[1].data[0] - 0.25).abs() < 1e-4);
+}
+
+#[test]
+fn layouts_that_mean_two_things_are_refused() {
+    assert!(matches!(refused(&folder_of(&["a.png", "cat/b.png"])), DataError::Layout { .. }));
+    assert!(matches!(refused(&folder_of(&["cat/b.png", "train/cat/c.png"])), DataError::Layout { .. }));
+    let unknown = refused(&folder_of(&["train/cat/a.png", "val/cat/b.png", "val/dog/c.png"]));
+    assert!(matches!(unknown, DataError::UnknownClass { .. }));
+    assert!(unknown.to_string().contains("dog"), "{unknown}");
+    let empty = folder_of(&["train/cat/a.png", "val/cat/b.png"]);
+    fs::create_dir(empty.path().join("train/dog")).unwrap();
+    assert!(refused(&empty).to_string().contains("dog: the class folder holds no pictures"));
+}
+
+#[test]
+fn nothing_and_two_forms_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(matches!(refused(&root), DataError::NoPictures { .. }));
+    fs::write(root.path().join("README.md"), "text").unwrap();
+    assert!(matches!(refused(&root), DataError::NoPictures { .. }));
+    write_picture(&root.path().join("a.png"), [1, 2, 3]);
+    fs::write(root.path().join("x.npy"), npy("|u1", &[1, 2, 2], &[0; 4])).unwrap();
+    assert!(matches!(refused(&root), DataError::Mixed { .. }));
+    let missing = data::open(&root.path().join("nowhere")).unwrap_err();
+    assert!(missing.to_string().contains("nowhere"), "{missing}");
+}
+
+#[test]
+fn a_picture_that_cannot_be_decoded_is_named() {
+    let root = folder_of(&["a.png"]);
+    fs::write(root.path().join("broken.jpg"), "this is text").unwrap();
+    let error = open(&root).splits[0].picture(1).unwrap_err().to_string();
+    assert!(error.contains("broken.jpg: it cannot be decoded"), "{error}");
+    let png = fs::read(root.path().join("a.png")).unwrap();
+    fs::write(root.path().join("a.png"), &png[..png.len() / 2]).unwrap();
+    assert!(matches!(open(&root).splits[0].picture(0), Err(DataError::Picture { .. })));
+}
+
+#[test]
+fn a_split_that_is_not_there_is_answered_with_those_that_are() {
+    let set = open(&folder_of(&["train/a/1.png", "val/a/1.png"]));
+    let error = set.split("test").unwrap_err().to_string();
+    assert!(error.contains("`test`, only train, val"), "{error}");
+}
+
+fn idx(shape: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, shape.len() as u8];
+    shape.iter().for_each(|n| file.extend(n.to_be_bytes()));
+    file.extend(bytes);
+    file
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn idx_files_gzipped_or_not() {
+    let root = tempfile::tempdir().unwrap();
+    let pixels: Vec<u8> = (0..18).collect();
+    let write = |name: &str, bytes: &[u8]| fs::write(root.path().join(name), bytes).unwrap();
+    write("train-images-idx3-ubyte", &idx(&[3, 2, 3], &pixels));
+    write("train-labels-idx1-ubyte", &idx(&[3], &[2, 0, 1]));
+    write("t10k-images-idx3-ubyte.gz", &gzipped(&idx(&[1, 2, 3], &pixels[6..12])));
+    write("t10k-labels-idx1-ubyte.gz", &gzipped(&idx(&[1], &[3])));
+    let set = open(&root);
+    assert_eq!((set.kind, set.classes.len()), (Kind::Idx, 4));
+    assert_eq!(splits(&set), [("train".to_owned(), 3), ("test".to_owned(), 1)]);
+    let train = set.role(Role::Train).unwrap();
+    assert_eq!(train.labels().unwrap(), [2, 0, 1]);
+    let picture = train.picture(2).unwrap();
+    assert_eq!((picture.height, picture.width, picture.to_bytes()), (2, 3, (12..18).collect()));
+    assert_eq!(set.splits[1].picture(0).unwrap().to_bytes(), (6..12).collect::<Vec<u8>>());
+}
+
+#[test]
+fn idx_files_that_contradict_themselves_are_refused() {
+    let with = |images: Vec<u8>, labels: Vec<u8>| {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("train-images"), images).unwrap();
+        fs::write(root.path().join("train-labels"), labels).unwrap();
+        refused(&root)
+    };
+    let images = || idx(&[2, 1, 1], &[0; 2]);
+    assert!(matches!(with(images(), idx(&[3], &[0; 3])), DataError::LabelCount { labels: 3, pictures: 2, .. }));
+    assert!(matches!(with(idx(&[2, 1, 1], &[0; 1]), idx(&[2], &[0; 2])), DataError::Damaged { .. }));
+    assert!(matches!(with(idx(&[2, 1, 1], &[0; 3]), idx(&[2], &[0; 2])), DataError::Damaged { .. }));
+    assert!(matches!(with(idx(&[u32::MAX; 4], &[]), idx(&[2], &[0; 2])), DataError::Damaged { .. }));
+    assert!(matches!(with(images(), idx(&[2, 1], &[0; 2])), DataError::Unsupported { .. }));
+}
+
+/// Records of CIFAR-10's binary form: red, green and blue planes of one value each.
+fn cifar_record(label: u8, colour: [u8; 3]) -> Vec<u8> {
+    [vec![label], vec![colour[0]; 1024], vec![colour[1]; 1024], vec![colour[2]; 1024]].concat()
+}
+
+#[test]
+fn cifar_batches_in_order_with_their_class_names() {
+    let root = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(root.path().join(name), bytes).unwrap();
+    write("data_batch_2.bin", &cifar_record(1, [7, 8, 9]));
+    write("data_batch_1.bin", &[cifar_record(0, [1, 2, 3]), cifar_record(2, [4, 5, 6])].concat());
+    write("test_batch.bin", &cifar_record(2, [250, 251, 252]));
+    write("batches.meta.txt", b"plane\ncar\nbird\n\n");
+    let set = open(&root);
+    assert_eq!((set.kind, set.classes.as_slice()), (Kind::Cifar, &["plane", "car", "bird"].map(str::to_owned)[..]));
+    let train = set.split("train").unwrap();
+    assert_eq!(train.labels().unwrap(), [0, 2, 1]);
+    assert_eq!(train.picture(1).unwrap().to_bytes()[..6], [4, 5, 6, 4, 5, 6]);
+    assert_eq!(set.split("test").unwrap().picture(0).unwrap().to_bytes()[3069..], [250, 251, 252]);
+
+    write("test_batch.bin", &[0; 100]);
+    assert!(matches!(refused(&root), DataError::Damaged { .. }));
+    write("test_batch.bin", &cifar_record(3, [0; 3]));
+    assert!(refused(&root).to_string().contains("label 3 with only 3 classes"));
+}
+
+fn npy(dtype: &str, shape: &[usize], bytes: &[u8]) -> Vec<u8> {
+    let axes: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({axes}), }}\n");
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(bytes);
+    file
+}
+
+#[test]
+fn numpy_pairs_in_both_layouts() {
+    let root = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: Vec<u8>| fs::write(root.path().join(name), bytes).unwrap();
+    write("x_train.npy", npy("|u1", &[2, 2, 2, 3], &(0..24).collect::<Vec<u8>>()));
+    write("y_train.npy", npy("<i8", &[2, 1], &[1i64, 0].map(i64::to_le_bytes).concat()));
+    let floats: Vec<u8> = (0..12u8).flat_map(|v| (f32::from(v) / 12.0).to_le_bytes()).collect();
+    write("test_images.npy", npy("<f4", &[1, 3, 2, 2], &floats));
+    write("test_labels.npy", npy("|u1", &[1], &[4]));
+    let set = open(&root);
+    assert_eq!((set.kind, set.classes.len()), (Kind::Npy, 5));
+    let train = set.split("train").unwrap();
+    assert_eq!(train.labels().unwrap(), [1, 0]);
+    assert_eq!(train.picture(1).unwrap().to_bytes(), (12..24).collect::<Vec<u8>>());
+    let planes = set.split("test").unwrap().picture(0).unwrap();
+    let wanted = [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11].map(|v| v as f32 / 12.0);
+    assert_eq!(planes.data, wanted);
+}
+
+#[test]
+fn numpy_files_that_are_no_pictures_are_refused() {
+    let with = |file: Vec<u8>| {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("images.npy"), file).unwrap();
+        refused(&root).to_string()
+    };
+    let normalised: Vec<u8> = [-2.1f32, 0.0, 1.0, 2.6].iter().flat_map(|v| v.to_le_bytes()).collect();
+    assert!(with(npy("<f4", &[1, 2, 2], &normalised)).contains("before normalisation"));
+    assert!(with(npy("<f8", &[1, 2, 2], &[0; 32])).contains("float32"));
+    assert!(with(npy("|u1", &[1, 2, 2], &[0; 3])).contains("3 bytes do not fill"));
+    assert!(with(npy("|u1", &[usize::MAX, 2, 2], &[0; 4])).contains("do not fill"));
+    assert!(with(npy("|u1", &[1, 5, 2, 2], &[0; 20])).contains("has the shape [1, 5, 2, 2]"));
+    assert!(with(b"\x93NUMPY\x01\x00\xff".to_vec()).contains("ends within its header"));
+    let mut columns = npy("|u1", &[1, 2, 2], &[0; 4]);
+    let at = columns.windows(5).position(|w| w == b"False").unwrap();
+    columns.splice(at..at + 5, *b"True ");
+    assert!(with(columns).contains("column order"));
+}
+
+proptest! {
+    #[test]
+    fn damaged_headers_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), cut in 0usize..100) {
+        let root = tempfile::tempdir().unwrap();
+        let whole = npy("|u1", &[1, 2, 2], &[0; 4]);
+        let mut damaged = whole[..cut.min(whole.len())].to_vec();
+        damaged.extend(&bytes);
+        fs::write(root.path().join("a.npy"), &damaged).unwrap();
+        let _ = data::open(root.path());
+        fs::remove_file(root.path().join("a.npy")).unwrap();
+        fs::write(root.path().join("idx"), [&[0, 0, 8, 3][..], &bytes].concat()).unwrap();
+        let _ = data::open(root.path());
+    }
+}
+
+#[test]
+fn a_held_out_part_is_balanced_disjoint_and_a_function_of_the_seed() {
+    let files: Vec<String> =
+        (0..40).map(|i| format!("{}/{i}.png", if i % 4 == 0 { "rare" } else { "usual" })).collect();
+    let set = open(&folder_of(&files.iter().map(String::as_str).collect::<Vec<_>>()));
+    let names = |set: &data::ImageSet| (0..set.len()).map(|i| set.picture_name(i)).collect::<Vec<_>>();
+    let (kept, held) = set.splits[0].hold_out(8, 5);
+    assert_eq!((kept.len(), held.len()), (32, 8));
+    assert_eq!(held.labels().unwrap().iter().filter(|label| **label == 0).count(), 2);
+    assert!(names(&held).iter().all(|name| !names(&kept).contains(name)));
+    assert_eq!(names(&set.splits[0].hold_out(8, 5).1), names(&held));
+    assert_ne!(names(&set.splits[0].hold_out(8, 6).1), names(&held));
+    let (train, validation) = set.for_training(5).unwrap();
+    assert_eq!((train.len(), validation.len(), validation.role()), (36, 4, Role::Validation));
+}
+
+#[test]
+fn selections_keep_labels_with_their_pictures() {
+    let root = folder_of(&["a/1.png", "b/1.png", "c/1.png"]);
+    let set = open(&root);
+    let chosen = set.splits[0].select(&[2, 0, 9]);
+    assert_eq!(chosen.labels().unwrap(), [2, 0]);
+    assert_eq!(chosen.picture(0).unwrap().to_bytes()[0], 20);
+    assert_eq!(chosen.take(1).len(), 1);
+    assert!(matches!(chosen.picture(2), Err(DataError::OutOfRange { len: 2, index: 2, .. })));
+}

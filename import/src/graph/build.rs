@@ -1,0 +1,446 @@
+//! From messages to the resolved graph: names, order, types, shapes, contents.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+
+use super::{
+    Code, Content, Dim, Graph, Node, NodeId, Origin, Place, Refusal, Shape, StoredId, StoredTensor, Symbols, Value,
+    ValueId,
+};
+use crate::ops::{self, Fact, FoldView, InferView};
+use crate::proto::ModelFile;
+use crate::proto::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, tensor_shape_proto::dimension, text,
+    type_proto,
+};
+use crate::tensor::{DType, Tensor, TensorError};
+
+/// Folded contents larger than this are not kept.
+const FOLD_LIMIT: usize = 1 << 16;
+
+/// How declared input sizes are read.
+#[derive(Clone, Debug, Default)]
+pub struct InputSizes {
+    /// Sizes for named dimensions.
+    pub named: BTreeMap<String, i64>,
+    /// Reads a fixed batch axis as a free one.
+    pub free_batch: bool,
+}
+
+/// A constant list of sizes in which one element stands for the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchConstant {
+    /// The node that reads the list.
+    pub node: NodeId,
+    /// The input position.
+    pub input: usize,
+    /// The element that equals the declared batch.
+    pub element: usize,
+}
+
+/// Builds the graph and collects what could not be understood.
+///
+/// # Errors
+/// When a stored tensor cannot be read or the nodes form a cycle.
+pub fn build(file: &ModelFile, sizes: &InputSizes) -> Result<Built, BuildError> {
+    let empty = GraphProto::default();
+    let proto = file.proto.graph.as_ref().unwrap_or(&empty);
+    let mut builder = Builder::new(file, proto, sizes);
+    builder.stored_tensors()?;
+    builder.inputs();
+    builder.nodes()?;
+    builder.outputs();
+    Ok(Built { graph: builder.graph, refusals: builder.refusals, batch_constants: builder.batch_constants })
+}
+
+/// A graph with everything that was found on the way.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The graph.
+    pub graph: Graph,
+    /// Nodes that could not be understood; they are opaque in the graph.
+    pub refusals: Vec<Refusal>,
+    /// Constants that hold the batch, when a fixed batch was read as free.
+    pub batch_constants: Vec<BatchConstant>,
+}
+
+/// Why no graph can be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A stored tensor is broken.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// Nodes wait for each other.
+    #[error("the graph has a cycle through node '{node}'; export the model again")]
+    Cycle {
+        /// One of them.
+        node: String,
+    },
+    /// Two makers of one name.
+    #[error("the name '{name}' is given to two values; export the model again")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+}
+
+struct Builder<'a> {
+    file: &'a ModelFile,
+    proto: &'a GraphProto,
+    sizes: &'a InputSizes,
+    graph: Graph,
+    names: HashMap<Bytes, ValueId>,
+    declared: HashMap<Bytes, &'a TypeProto>,
+    refusals: Vec<Refusal>,
+    declared_batch: Option<i64>,
+    batch_constants: Vec<BatchConstant>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(file: &'a ModelFile, proto: &'a GraphProto, sizes: &'a InputSizes) -> Self {
+        let declared = proto.value_info.iter().chain(&proto.output).filter_map(declaration).collect();
+        let graph = Graph {
+            values: Vec::new(),
+            nodes: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            stored: Vec::new(),
+            opsets: opsets(&file.proto),
+            symbols: Symbols::default(),
+        };
+        Self {
+            file,
+            proto,
+            sizes,
+            graph,
+            names: HashMap::new(),
+            declared,
+            refusals: Vec::new(),
+            declared_batch: None,
+            batch_constants: Vec::new(),
+        }
+    }
+
+    fn stored_tensors(&mut self) -> Result<(), BuildError> {
+        for (index, proto) in self.proto.initializer.iter().enumerate() {
+            let tensor = Tensor::from_proto(proto, self.file.folder())?;
+            let name = proto.name.clone().unwrap_or_default();
+            self.store(name, Place::Initializer(index), tensor)?;
+        }
+        for (index, node) in self.proto.node.iter().enumerate() {
+            let Some(proto) = ops::constant_value(node) else { continue };
+            let Some(name) = node.output.first() else { continue };
+            let tensor = Tensor::from_proto(proto, self.file.folder())?;
+            self.store(name.clone(), Place::ConstantNode(index), tensor)?;
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, name: Bytes, place: Place, tensor: Tensor) -> Result<(), BuildError> {
+        let stored = StoredId(self.graph.stored.len() as u32);
+        let shape = tensor.shape.iter().map(|&n| Dim::known(n as i64)).collect();
+        let value = self.define(&name, Origin::Stored(stored))?;
+        let entry = &mut self.graph.values[value.0 as usize];
+        entry.dtype = Some(tensor.dtype);
+        entry.shape = Some(shape);
+        entry.content = Some(Content::Tensor(tensor.clone()));
+        self.graph.stored.push(StoredTensor { value, place, tensor });
+        Ok(())
+    }
+
+    fn inputs(&mut self) {
+        for info in &self.proto.input {
+            let name = info.name.clone().unwrap_or_default();
+            if self.names.contains_key(&name) {
+                continue;
+            }
+            let (dtype, shape) = info.r#type.as_ref().map_or((None, None), |t| self.declared_type(t));
+            let shape = self.with_free_batch(shape);
+            let value = self.value_of(&name, Origin::Input);
+            let entry = &mut self.graph.values[value.0 as usize];
+            entry.dtype = dtype;
+            entry.shape = shape;
+            self.graph.inputs.push(value);
+        }
+    }
+
+    /// The first axis of the first input is the batch; inputs that declare the same size there follow it.
+    fn with_free_batch(&mut self, shape: Option<Shape>) -> Option<Shape> {
+        let mut shape = shape?;
+        if !self.sizes.free_batch || shape.len() < 2 {
+            return Some(shape);
+        }
+        let first = shape[0].value();
+        if self.graph.inputs.is_empty() {
+            self.declared_batch = first;
+        }
+        if first.is_some() && first == self.declared_batch {
+            shape[0] = Dim::symbol(self.graph.symbols.named(super::batch::NAME));
+        }
+        Some(shape)
+    }
+
+    fn nodes(&mut self) -> Result<(), BuildError> {
+        for index in order(self.proto)? {
+            let proto = &self.proto.node[index];
+            let id = NodeId(self.graph.nodes.len() as u32);
+            let node = self.resolve(index, proto, id)?;
+            self.graph.nodes.push(node);
+            if ops::constant_value(proto).is_none() {
+                self.infer(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, index: usize, proto: &NodeProto, id: NodeId) -> Result<Node, BuildError> {
+        let domain = text(&proto.domain).into_owned();
+        let op = text(&proto.op_type).into_owned();
+        let opset = self.graph.opset(&domain).unwrap_or(1);
+        let inputs: Vec<_> = proto.input.iter().map(|name| self.read(name)).collect();
+        let captures = captured(proto).iter().filter_map(|name| self.names.get(name).copied()).collect();
+        let mut outputs = Vec::new();
+        for (position, name) in proto.output.iter().enumerate() {
+            outputs.push(match name.is_empty() {
+                true => None,
+                false if ops::constant_value(proto).is_some() => self.names.get(name).copied(),
+                false => Some(self.define(name, Origin::Node(id, position))?),
+            });
+        }
+        for (position, value) in inputs.iter().enumerate() {
+            if let Some(value) = value {
+                self.graph.values[value.0 as usize].readers.push((id, position));
+            }
+        }
+        let mut node = Node {
+            index,
+            name: text(&proto.name).into_owned(),
+            op,
+            domain,
+            opset,
+            inputs,
+            outputs,
+            captures,
+            proto: proto.clone(),
+            row: None,
+        };
+        match self.find_row(&node) {
+            Ok(row) => node.row = Some(row),
+            Err(refusal) => self.refusals.push(refusal),
+        }
+        Ok(node)
+    }
+
+    fn find_row(&self, node: &Node) -> Result<&'static ops::OpRow, Refusal> {
+        if node.proto.attribute.iter().any(holds_graph) {
+            return Err(Refusal::new(
+                Code::ControlFlow,
+                node,
+                "it holds subgraphs",
+                "what it touches is kept as it is",
+            ));
+        }
+        let is_function = self
+            .file
+            .proto
+            .functions
+            .iter()
+            .any(|f| text(&f.name) == node.op.as_str() && text(&f.domain) == node.domain.as_str());
+        let row = ops::row(&node.domain, &node.op).filter(|_| !is_function);
+        let row = row.ok_or_else(|| {
+            let reason = "this operator has no row in the operator table";
+            Refusal::new(Code::UnknownOperator, node, reason, "what it touches is kept as it is")
+        })?;
+        if row.opsets.contains(&node.opset) {
+            return Ok(row);
+        }
+        let reason = format!("versions {:?} are covered, the model imports {}", row.opsets, node.opset);
+        Err(Refusal::new(Code::UnknownRevision, node, reason, "convert the model to a covered operator set"))
+    }
+
+    fn infer(&mut self, id: NodeId) {
+        let facts = self.facts(id);
+        let node = self.graph.node(id);
+        let outputs = node.outputs.clone();
+        for (position, output) in outputs.into_iter().enumerate() {
+            let Some(output) = output else { continue };
+            let fact = facts.get(position).cloned().unwrap_or_default();
+            self.learn(output, fact);
+        }
+        self.fold(id);
+    }
+
+    fn facts(&mut self, id: NodeId) -> Vec<Fact> {
+        let Some(row) = self.graph.node(id).row else { return Vec::new() };
+        let mut symbols = std::mem::take(&mut self.graph.symbols);
+        let mut view = InferView {
+            id,
+            node: self.graph.node(id),
+            graph: &self.graph,
+            symbols: &mut symbols,
+            declared_batch: self.declared_batch,
+            batch_constants: &mut self.batch_constants,
+        };
+        let facts = (row.infer)(&mut view);
+        self.graph.symbols = symbols;
+        facts.unwrap_or_else(|refusal| {
+            self.refusals.push(refusal);
+            self.graph.nodes[id.0 as usize].row = None;
+            Vec::new()
+        })
+    }
+
+    /// Inference wins over declarations, which exporters often get wrong; a declaration fills what is unknown.
+    fn learn(&mut self, value: ValueId, fact: Fact) {
+        let name = Bytes::copy_from_slice(self.graph.value(value).name.as_bytes());
+        let (dtype, shape) = match self.declared.get(&name).copied() {
+            Some(declared) if fact.dtype.is_none() || fact.shape.is_none() => self.declared_type(declared),
+            _ => (None, None),
+        };
+        let entry = &mut self.graph.values[value.0 as usize];
+        entry.dtype = fact.dtype.or(dtype);
+        entry.shape = fact.shape.or(shape);
+    }
+
+    fn fold(&mut self, id: NodeId) {
+        let node = self.graph.node(id);
+        let (Some(row), Some(output)) = (node.row, node.output(0)) else { return };
+        let shape = self.graph.value(output).shape.as_deref();
+        let view = FoldView { node, graph: &self.graph, shape };
+        let content = (row.fold)(&view).filter(is_small);
+        self.graph.values[output.0 as usize].content = content;
+    }
+
+    fn outputs(&mut self) {
+        for info in &self.proto.output {
+            let name = info.name.clone().unwrap_or_default();
+            let value = self.value_of(&name, Origin::Missing);
+            self.graph.outputs.push(value);
+        }
+    }
+
+    fn declared_type(&mut self, declared: &TypeProto) -> (Option<DType>, Option<Shape>) {
+        let Some(type_proto::Value::TensorType(tensor)) = &declared.value else { return (None, None) };
+        let dtype = tensor.elem_type.and_then(DType::from_code);
+        let shape = tensor.shape.as_ref().map(|shape| shape.dim.iter().map(|d| self.declared_dim(&d.value)).collect());
+        (dtype, shape)
+    }
+
+    fn declared_dim(&mut self, dim: &Option<dimension::Value>) -> Dim {
+        match dim {
+            Some(dimension::Value::DimValue(n)) if *n > 0 => Dim::known(*n),
+            Some(dimension::Value::DimParam(name)) if !name.is_empty() => {
+                let name = String::from_utf8_lossy(name);
+                match self.sizes.named.get(name.as_ref()) {
+                    Some(&n) => Dim::known(n),
+                    None => Dim::symbol(self.graph.symbols.named(&name)),
+                }
+            }
+            _ => self.graph.symbols.fresh(),
+        }
+    }
+
+    fn read(&mut self, name: &Bytes) -> Option<ValueId> {
+        (!name.is_empty()).then(|| self.value_of(name, Origin::Missing))
+    }
+
+    fn value_of(&mut self, name: &Bytes, origin: Origin) -> ValueId {
+        if let Some(&known) = self.names.get(name) {
+            return known;
+        }
+        let id = ValueId(self.graph.values.len() as u32);
+        self.graph.values.push(Value {
+            name: String::from_utf8_lossy(name).into_owned(),
+            dtype: None,
+            shape: None,
+            origin,
+            content: None,
+            readers: Vec::new(),
+        });
+        self.names.insert(name.clone(), id);
+        id
+    }
+
+    fn define(&mut self, name: &Bytes, origin: Origin) -> Result<ValueId, BuildError> {
+        if self.names.contains_key(name) {
+            return Err(BuildError::Duplicate { name: String::from_utf8_lossy(name).into_owned() });
+        }
+        Ok(self.value_of(name, origin))
+    }
+}
+
+fn is_small(content: &Content) -> bool {
+    match content {
+        Content::Tensor(tensor) => tensor.len() <= FOLD_LIMIT,
+        Content::Dims { elements, .. } => elements.len() <= FOLD_LIMIT,
+    }
+}
+
+fn declaration(info: &ValueInfoProto) -> Option<(Bytes, &TypeProto)> {
+    Some((info.name.clone()?, info.r#type.as_ref()?))
+}
+
+fn opsets(model: &ModelProto) -> Vec<(String, i64)> {
+    let imports = model.opset_import.iter();
+    imports
+        .map(|import| {
+            let domain = text(&import.domain);
+            let domain = if domain == "ai.onnx" { "" } else { domain.as_ref() };
+            (domain.to_owned(), import.version.unwrap_or(1))
+        })
+        .collect()
+}
+
+fn holds_graph(attribute: &AttributeProto) -> bool {
+    attribute.g.is_some() || !attribute.graphs.is_empty()
+}
+
+/// Names that subgraphs of a node read, whether they are outer values or their own.
+fn captured(node: &NodeProto) -> Vec<Bytes> {
+    let mut open: Vec<&GraphProto> = subgraphs(node).collect();
+    let mut names = Vec::new();
+    while let Some(graph) = open.pop() {
+        names.extend(graph.output.iter().filter_map(|o| o.name.clone()));
+        for inner in &graph.node {
+            names.extend(inner.input.iter().cloned());
+            open.extend(subgraphs(inner));
+        }
+    }
+    names
+}
+
+fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
+    node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
+}
+
+/// Positions of nodes such that each comes after those it reads from; the file's order where that holds already.
+fn order(graph: &GraphProto) -> Result<Vec<usize>, BuildError> {
+    let maker: HashMap<&Bytes, usize> =
+        graph.node.iter().enumerate().flat_map(|(i, n)| n.output.iter().map(move |o| (o, i))).collect();
+    let mut waiting: Vec<usize> = vec![0; graph.node.len()];
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); graph.node.len()];
+    for (index, node) in graph.node.iter().enumerate() {
+        let captured = captured(node);
+        let made = node.input.iter().chain(&captured).filter_map(|name| maker.get(name));
+        for &source in made.filter(|&&source| source != index) {
+            waiting[index] += 1;
+            followers[source].push(index);
+        }
+    }
+    let mut ready: std::collections::BTreeSet<usize> = (0..waiting.len()).filter(|&i| waiting[i] == 0).collect();
+    let mut sorted = Vec::with_capacity(waiting.len());
+    while let Some(next) = ready.pop_first() {
+        sorted.push(next);
+        for &follower in &followers[next] {
+            waiting[follower] -= 1;
+            if waiting[follower] == 0 {
+                ready.insert(follower);
+            }
+        }
+    }
+    match waiting.iter().position(|&n| n > 0) {
+        Some(stuck) => Err(BuildError::Cycle { node: text(&graph.node[stuck].name).into_owned() }),
+        None => Ok(sorted),
+    }
+}

@@ -1,0 +1,49 @@
+//! What is known of a value's elements before any run.
+
+use super::Dim;
+use crate::tensor::Tensor;
+
+/// Elements that are the same in every run.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// All elements.
+    Tensor(Tensor),
+    /// A scalar or list of integers from shape arithmetic, some of them unknown sizes.
+    Dims {
+        /// Rank 0 (one element) or rank 1.
+        scalar: bool,
+        /// The elements.
+        elements: Vec<Dim>,
+    },
+}
+
+impl Content {
+    /// A list of sizes.
+    pub fn list(elements: Vec<Dim>) -> Self {
+        Self::Dims { scalar: false, elements }
+    }
+
+    /// The elements as sizes, for integers of rank 0 or 1.
+    pub fn dims(&self) -> Option<Vec<Dim>> {
+        match self {
+            Self::Dims { elements, .. } => Some(elements.clone()),
+            Self::Tensor(tensor) if tensor.shape.len() <= 1 && tensor.dtype.is_integer() => {
+                Some(tensor.to_i64().ok()?.into_iter().map(Dim::known).collect())
+            }
+            Self::Tensor(_) => None,
+        }
+    }
+
+    /// The elements as numbers, when all are known integers.
+    pub fn ints(&self) -> Option<Vec<i64>> {
+        self.dims()?.iter().map(Dim::value).collect()
+    }
+
+    /// Whether this has rank 0.
+    pub fn is_scalar(&self) -> bool {
+        match self {
+            Self::Dims { scalar, .. } => *scalar,
+            Self::Tensor(tensor) => tensor.shape.is_empty(),
+        }
+    }
+}

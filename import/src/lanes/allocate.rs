@@ -1,0 +1,261 @@
+//! How many lanes each group keeps, and which: scores in, an exact choice out.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Budget, LaneId, Lanes, Quantity};
+
+/// How widths are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Allocation {
+    /// The same share of every group.
+    #[default]
+    Uniform,
+    /// The best lanes of the whole network.
+    Global,
+    /// The best lanes of the whole network, each group's share within [`BAND`] of the uniform one.
+    Banded,
+}
+
+/// How far a group's share may be from the uniform share, relative to it, when banded.
+pub const BAND: f64 = 0.2;
+
+impl FromStr for Allocation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "uniform" => Ok(Self::Uniform),
+            "global" => Ok(Self::Global),
+            "banded" => Ok(Self::Banded),
+            _ => Err(format!("'{text}' is no allocation; choose uniform, global or banded")),
+        }
+    }
+}
+
+/// Which lanes are kept, by lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept(pub Vec<bool>);
+
+impl Kept {
+    /// Everything.
+    pub fn all(lanes: &Lanes) -> Self {
+        Self(vec![true; lanes.lanes.len()])
+    }
+
+    /// Whether a lane is kept.
+    pub fn keeps(&self, lane: LaneId) -> bool {
+        self.0[lane.0 as usize]
+    }
+
+    /// One and zero per lane, as the cost model wants them.
+    pub fn as_numbers(&self) -> Vec<f64> {
+        self.0.iter().map(|&kept| f64::from(u8::from(kept))).collect()
+    }
+
+    /// How many lanes are kept.
+    pub fn count(&self) -> usize {
+        self.0.iter().filter(|&&kept| kept).count()
+    }
+}
+
+/// Why no choice of lanes meets the budgets.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum AllocateError {
+    /// Even the smallest network costs more.
+    #[error(
+        "the budget {budget} cannot be met: the smallest network the lanes allow still takes {smallest:.1} % of the dense one; `espalier inspect` shows what is pinned and why"
+    )]
+    TooSmall {
+        /// The budget.
+        budget: String,
+        /// Percent of the dense network.
+        smallest: f64,
+    },
+    /// Nothing can be cut.
+    #[error("nothing in this network can be cut; `espalier inspect` shows what is pinned and why")]
+    NoLanes,
+    /// Scores do not fit the lanes.
+    #[error("{found} scores for {expected} lanes")]
+    Scores {
+        /// Number of lanes.
+        expected: usize,
+        /// Number of scores.
+        found: usize,
+    },
+}
+
+/// Chooses the lanes to keep: every budget holds, at least `floor` lanes stay in each group, and no further lane would
+/// fit. Higher scores stay; ties go to the lower lane.
+///
+/// # Errors
+/// When even `floor` lanes per group cost too much.
+pub fn allocate(
+    lanes: &Lanes,
+    scores: &[f64],
+    budgets: &[Budget],
+    allocation: Allocation,
+    floor: usize,
+) -> Result<Kept, AllocateError> {
+    if lanes.lanes.is_empty() {
+        return Err(AllocateError::NoLanes);
+    }
+    if scores.len() != lanes.lanes.len() {
+        return Err(AllocateError::Scores { expected: lanes.lanes.len(), found: scores.len() });
+    }
+    let problem = Problem::new(lanes, scores, budgets, floor.max(1));
+    problem.check_smallest()?;
+    let uniform = problem.uniform_share();
+    let counts = match allocation {
+        Allocation::Uniform => problem.fill_by_share(uniform),
+        Allocation::Global => problem.fill_by_score(&vec![(0.0, 1.0); lanes.groups.len()]),
+        Allocation::Banded => {
+            let band = (uniform * (1.0 - BAND), (uniform * (1.0 + BAND)).min(1.0));
+            problem.fill_by_score(&vec![band; lanes.groups.len()])
+        }
+    };
+    Ok(problem.keep(&counts))
+}
+
+struct Problem<'a> {
+    lanes: &'a Lanes,
+    budgets: &'a [Budget],
+    limits: Vec<f64>,
+    floor: usize,
+    scores: &'a [f64],
+    /// Lanes of each group, best first.
+    ranked: Vec<Vec<LaneId>>,
+}
+
+impl<'a> Problem<'a> {
+    fn new(lanes: &'a Lanes, scores: &'a [f64], budgets: &'a [Budget], floor: usize) -> Self {
+        let rank = |group: &super::Group| {
+            let mut ranked = group.lanes.clone();
+            ranked.sort_by(|a, b| scores[b.0 as usize].total_cmp(&scores[a.0 as usize]).then(a.cmp(b)));
+            ranked
+        };
+        Self {
+            lanes,
+            budgets,
+            limits: budgets.iter().map(|b| b.limit(lanes)).collect(),
+            floor,
+            scores,
+            ranked: lanes.groups.iter().map(rank).collect(),
+        }
+    }
+
+    fn keep(&self, counts: &[usize]) -> Kept {
+        let mut kept = vec![false; self.lanes.lanes.len()];
+        for (ranked, &count) in self.ranked.iter().zip(counts) {
+            ranked.iter().take(count).for_each(|lane| kept[lane.0 as usize] = true);
+        }
+        Kept(kept)
+    }
+
+    /// The most lanes of a group that a channel budget allows.
+    fn cap(&self, group: usize) -> usize {
+        let size = self.ranked[group].len();
+        let shares = self.budgets.iter().filter_map(|budget| match (budget.quantity, budget.amount) {
+            (Quantity::Channels, Amount::Share(share)) => Some((share * size as f64 + 1e-9).floor() as usize),
+            _ => None,
+        });
+        shares.min().unwrap_or(size).max(self.floor(group))
+    }
+
+    fn floor(&self, group: usize) -> usize {
+        self.floor.min(self.ranked[group].len())
+    }
+
+    fn floors(&self) -> Vec<usize> {
+        (0..self.ranked.len()).map(|group| self.floor(group)).collect()
+    }
+
+    /// Whether the budgets of the whole network hold.
+    fn fits(&self, counts: &[usize]) -> bool {
+        let kept = self.keep(counts).as_numbers();
+        self.budgets.iter().zip(&self.limits).all(|(budget, limit)| {
+            budget.quantity == Quantity::Channels || budget.spent(self.lanes, &kept) <= limit * (1.0 + 1e-12)
+        })
+    }
+
+    fn check_smallest(&self) -> Result<(), AllocateError> {
+        let smallest = self.keep(&self.floors()).as_numbers();
+        let dense = vec![1.0; smallest.len()];
+        for (budget, limit) in self.budgets.iter().zip(&self.limits) {
+            let spent = budget.spent(self.lanes, &smallest);
+            if budget.quantity != Quantity::Channels && spent > limit * (1.0 + 1e-12) {
+                let smallest = 100.0 * spent / budget.spent(self.lanes, &dense);
+                return Err(AllocateError::TooSmall { budget: budget.to_string(), smallest });
+            }
+        }
+        Ok(())
+    }
+
+    fn counts_at(&self, share: f64) -> Vec<usize> {
+        let count = |group: usize| {
+            let size = self.ranked[group].len();
+            let count = (share * size as f64 + 1e-9).floor() as usize;
+            count.clamp(self.floor(group), self.cap(group))
+        };
+        (0..self.ranked.len()).map(count).collect()
+    }
+
+    /// The largest share of every group, rounded down to whole lanes, that fits.
+    fn uniform_share(&self) -> f64 {
+        let (mut low, mut high) = (0.0, 1.0);
+        if self.fits(&self.counts_at(high)) {
+            return high;
+        }
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if self.fits(&self.counts_at(middle)) { low = middle } else { high = middle }
+        }
+        low
+    }
+
+    /// Widths at a share, then single lanes where rounding down took most.
+    fn fill_by_share(&self, share: f64) -> Vec<usize> {
+        let mut counts = self.counts_at(share);
+        let lack = |counts: &[usize], g: usize| share * self.ranked[g].len() as f64 - counts[g] as f64;
+        let mut open: Vec<usize> = (0..counts.len()).collect();
+        open.sort_by(|&a, &b| lack(&counts, b).total_cmp(&lack(&counts, a)).then(a.cmp(&b)));
+        for group in open {
+            self.try_one_more(&mut counts, group, self.cap(group));
+        }
+        counts
+    }
+
+    fn try_one_more(&self, counts: &mut [usize], group: usize, cap: usize) -> bool {
+        if counts[group] >= cap {
+            return false;
+        }
+        counts[group] += 1;
+        let fits = self.fits(counts);
+        if !fits {
+            counts[group] -= 1;
+        }
+        fits
+    }
+
+    /// The best lanes by score whose groups stay within their bands, as many as fit.
+    fn fill_by_score(&self, bands: &[(f64, f64)]) -> Vec<usize> {
+        let size = |g: usize| self.ranked[g].len() as f64;
+        let low: Vec<usize> = (0..bands.len())
+            .map(|g| ((bands[g].0 * size(g)).floor() as usize).clamp(self.floor(g), self.cap(g)))
+            .collect();
+        let mut counts = if self.fits(&low) { low } else { self.floors() };
+        let mut order: Vec<(usize, LaneId)> = Vec::new();
+        for (group, ranked) in self.ranked.iter().enumerate() {
+            order.extend(ranked[counts[group]..].iter().map(|&lane| (group, lane)));
+        }
+        let score = |lane: LaneId| self.scores[lane.0 as usize];
+        order.sort_by(|a, b| score(b.1).total_cmp(&score(a.1)).then(a.1.cmp(&b.1)));
+        for (group, _) in order {
+            let top = ((bands[group].1 * size(group)).ceil() as usize).min(self.cap(group));
+            self.try_one_more(&mut counts, group, top);
+        }
+        counts
+    }
+}

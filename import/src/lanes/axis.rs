@@ -1,0 +1,337 @@
+//! Axes as ordered lists of factors, some of them labelled.
+//!
+//! Reshape splits and joins factors, transpose moves them; a label says which lane an index belongs to. When a
+//! labelled factor is split, its parts share one [`Block`] of labels, so that joining them again gives the old axis
+//! back, and joining them in another order gives a permuted one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::labels::{Label, Labels, Reason};
+use crate::graph::{Dim, product};
+
+/// Axes longer than this carry no labels.
+pub(crate) const LABEL_LIMIT: usize = 1 << 20;
+
+/// Labels over one or more factors, row-major.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) extents: Vec<usize>,
+    pub(crate) labels: Vec<Label>,
+}
+
+/// One factor of an axis.
+#[derive(Clone, Debug)]
+pub(crate) struct Factor {
+    pub(crate) extent: Dim,
+    /// The block of labels and which of its dimensions this is.
+    pub(crate) labels: Option<(Arc<Block>, usize)>,
+}
+
+/// One axis: the product of its factors, the first outermost. No factor means extent 1.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Axis(pub(crate) Vec<Factor>);
+
+/// The axes of one value.
+pub(crate) type Layout = Vec<Axis>;
+
+impl Axis {
+    /// An axis that is never cut.
+    pub(crate) fn plain(extent: &Dim) -> Self {
+        if extent.is(1) {
+            return Self::default();
+        }
+        Self(vec![Factor { extent: extent.clone(), labels: None }])
+    }
+
+    /// An axis with one label per index.
+    pub(crate) fn labelled(labels: Vec<Label>) -> Self {
+        let extent = Dim::known(labels.len() as i64);
+        let block = Block { extents: vec![labels.len()], labels };
+        Self(vec![Factor { extent, labels: Some((Arc::new(block), 0)) }])
+    }
+
+    /// Whether this is known to have one index.
+    pub(crate) fn is_one(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn has_labels(&self) -> bool {
+        self.0.iter().any(|f| f.labels.is_some())
+    }
+
+    pub(crate) fn extent(&self) -> Option<usize> {
+        product(self.0.iter().map(|f| &f.extent))?.extent()
+    }
+
+    /// Every label on this axis.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = Label> {
+        self.0.iter().filter_map(|f| f.labels.as_ref()).flat_map(|(block, _)| block.labels.iter().copied())
+    }
+
+    /// One label per index, `None` at indices that are never cut. Labels that share an index because the rest of
+    /// their block lies on other axes are united. Gives `None` when the axis is too long or too mixed.
+    pub(crate) fn materialise(&self, labels: &mut Labels) -> Option<Vec<Option<Label>>> {
+        let extent = self.extent().filter(|&n| n <= LABEL_LIMIT)?;
+        let Some(block) = self.only_block()? else { return Some(vec![None; extent]) };
+        let mut found: Vec<Option<Label>> = vec![None; extent];
+        let positions = self.positions(extent)?;
+        let here: Vec<usize> = self.block_dims();
+        for (flat, &label) in block.labels.iter().enumerate() {
+            let key = project(flat, &block.extents, &here);
+            for &index in &positions[key] {
+                match found[index] {
+                    Some(other) => labels.unite(other, label),
+                    None => found[index] = Some(label),
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// The same axis, seen by who cuts: where several blocks meet on it, those that are pinned throughout count as plain.
+    pub(crate) fn without_pinned_blocks(&self, labels: &mut Labels) -> Self {
+        if self.only_block().is_some() {
+            return self.clone();
+        }
+        let factors = self.0.iter().map(|factor| {
+            let mut pinned = |(block, _): &(Arc<Block>, usize)| block.labels.iter().all(|&l| labels.pinned(l).is_some());
+            let labels = factor.labels.clone().filter(|on| !pinned(on));
+            Factor { extent: factor.extent.clone(), labels }
+        });
+        Self(factors.collect())
+    }
+
+    /// The block on this axis: `Some(None)` without labels, `None` when there are several.
+    fn only_block(&self) -> Option<Option<&Arc<Block>>> {
+        let mut blocks = self.0.iter().filter_map(|f| f.labels.as_ref()).map(|(block, _)| block);
+        let first = blocks.next();
+        match first {
+            Some(first) if blocks.any(|b| !Arc::ptr_eq(first, b)) => None,
+            _ => Some(first),
+        }
+    }
+
+    fn block_dims(&self) -> Vec<usize> {
+        self.0.iter().filter_map(|f| f.labels.as_ref()).map(|(_, dim)| *dim).collect()
+    }
+
+    /// Indices of this axis by their coordinates on its labelled factors.
+    fn positions(&self, extent: usize) -> Option<Vec<Vec<usize>>> {
+        let extents: Vec<usize> = self.0.iter().map(|f| f.extent.extent()).collect::<Option<_>>()?;
+        let labelled: Vec<usize> = (0..self.0.len()).filter(|&i| self.0[i].labels.is_some()).collect();
+        let keys = labelled.iter().map(|&i| extents[i]).product();
+        let mut positions = vec![Vec::new(); keys];
+        for index in 0..extent {
+            positions[project(index, &extents, &labelled)].push(index);
+        }
+        Some(positions)
+    }
+}
+
+/// The row-major index over the chosen dimensions (in the order given) of a row-major index over all.
+pub(crate) fn project(flat: usize, extents: &[usize], chosen: &[usize]) -> usize {
+    let mut coordinates = vec![0; extents.len()];
+    let mut rest = flat;
+    for (coordinate, &extent) in coordinates.iter_mut().zip(extents).rev() {
+        *coordinate = rest % extent;
+        rest /= extent;
+    }
+    chosen.iter().fold(0, |all, &dim| all * extents[dim] + coordinates[dim])
+}
+
+/// Unites two axes index by index; where only one side has a label, that label is pinned.
+pub(crate) fn unite(labels: &mut Labels, a: &Axis, b: &Axis, reason: &Reason) {
+    if !a.has_labels() && !b.has_labels() {
+        return;
+    }
+    match align(a, b) {
+        Some(pairs) => pairs.iter().for_each(|(a, b)| unite_indices(labels, a, b, reason)),
+        None => unite_indices(labels, a, b, reason),
+    }
+}
+
+/// Pairs of factors of equal extent, when the two axes are made alike; plain factors are split where that helps.
+fn align(a: &Axis, b: &Axis) -> Option<Vec<(Axis, Axis)>> {
+    let mut left: VecDeque<Factor> = a.0.iter().cloned().collect();
+    let mut right: VecDeque<Factor> = b.0.iter().cloned().collect();
+    let mut pairs = Vec::new();
+    while let (Some(x), Some(y)) = (left.pop_front(), right.pop_front()) {
+        let (x, y) = if x.extent == y.extent {
+            (x, y)
+        } else if let Some((x, rest)) = shorten(&x, &y.extent) {
+            left.push_front(rest);
+            (x, y)
+        } else {
+            let (y, rest) = shorten(&y, &x.extent)?;
+            right.push_front(rest);
+            (x, y)
+        };
+        pairs.push((Axis(vec![x]), Axis(vec![y])));
+    }
+    (left.is_empty() && right.is_empty()).then_some(pairs)
+}
+
+/// Splits a plain factor after its outer part of the given extent.
+fn shorten(factor: &Factor, outer: &Dim) -> Option<(Factor, Factor)> {
+    let inner = factor.extent.divide(outer).filter(|_| factor.labels.is_none())?;
+    let part = |extent: &Dim| Factor { extent: extent.clone(), labels: None };
+    Some((part(outer), part(&inner)))
+}
+
+fn unite_indices(labels: &mut Labels, a: &Axis, b: &Axis, reason: &Reason) {
+    if same_single_factor(a, b) {
+        return;
+    }
+    match (a.materialise(labels), b.materialise(labels)) {
+        (Some(a), Some(b)) if a.len() == b.len() => {
+            for pair in a.into_iter().zip(b) {
+                match pair {
+                    (Some(a), Some(b)) => labels.unite(a, b),
+                    (Some(one), None) | (None, Some(one)) => labels.pin(one, reason),
+                    (None, None) => {}
+                }
+            }
+        }
+        _ => {
+            pin(labels, a, reason);
+            pin(labels, b, reason);
+        }
+    }
+}
+
+fn same_single_factor(a: &Axis, b: &Axis) -> bool {
+    match (a.0.as_slice(), b.0.as_slice()) {
+        ([Factor { labels: Some((x, i)), .. }], [Factor { labels: Some((y, j)), .. }]) => {
+            i == j && x.extents.len() == 1 && Arc::ptr_eq(x, y)
+        }
+        _ => false,
+    }
+}
+
+/// Pins every label on an axis.
+pub(crate) fn pin(labels: &mut Labels, axis: &Axis, reason: &Reason) {
+    for label in axis.labels() {
+        labels.pin(label, reason);
+    }
+}
+
+/// Regroups the factors of `layout` into axes of the given sizes. Gives `None` when a factor would have to be split
+/// unevenly or the sizes are not known to match.
+pub(crate) fn reshape(layout: &[Axis], sizes: &[Dim]) -> Option<Layout> {
+    let mut factors: VecDeque<Factor> =
+        layout.iter().flat_map(|axis| axis.0.iter().cloned()).collect();
+    let mut axes = Vec::with_capacity(sizes.len());
+    for size in sizes {
+        axes.push(take(&mut factors, size)?);
+    }
+    factors.is_empty().then(|| axes.into_iter().map(join).collect())
+}
+
+/// Takes factors from the front until their product is `size`, splitting the last one where needed.
+fn take(factors: &mut VecDeque<Factor>, size: &Dim) -> Option<Axis> {
+    let mut open = size.clone();
+    let mut axis = Vec::new();
+    while !open.is(1) {
+        let factor = factors.pop_front()?;
+        if let Some(rest) = open.divide(&factor.extent) {
+            open = rest;
+            axis.push(factor);
+        } else {
+            let rest = factor.extent.divide(&open)?;
+            let (outer, inner) = split(factor, &open, &rest)?;
+            factors.push_front(inner);
+            axis.push(outer);
+            open = Dim::known(1);
+        }
+    }
+    Some(Axis(axis))
+}
+
+/// Splits a factor in two. Only whole blocks are split: the other parts of a block already split may lie on other axes.
+fn split(factor: Factor, outer: &Dim, inner: &Dim) -> Option<(Factor, Factor)> {
+    let plain = |extent: &Dim| Factor { extent: extent.clone(), labels: None };
+    let Some((block, dim)) = factor.labels else { return Some((plain(outer), plain(inner))) };
+    if block.extents.len() != 1 {
+        return None;
+    }
+    let extents = vec![outer.extent()?, inner.extent()?];
+    let block = Arc::new(Block { extents, labels: block.labels.clone() });
+    let part = |extent: &Dim, dim| Factor { extent: extent.clone(), labels: Some((block.clone(), dim)) };
+    Some((part(outer, dim), part(inner, dim + 1)))
+}
+
+/// Joins the factors of one whole block that lie side by side into a single factor, permuted if they are out of order.
+fn join(axis: Axis) -> Axis {
+    let mut joined: Vec<Factor> = Vec::new();
+    let mut rest = axis.0.as_slice();
+    while let Some(first) = rest.first() {
+        let run = rest.iter().take_while(|f| same_block(first, f)).count().max(1);
+        let (here, after) = rest.split_at(run);
+        joined.extend(join_run(here).map_or_else(|| here.to_vec(), |f| vec![f]));
+        rest = after;
+    }
+    Axis(joined)
+}
+
+fn same_block(a: &Factor, b: &Factor) -> bool {
+    matches!((&a.labels, &b.labels), (Some((x, _)), Some((y, _))) if Arc::ptr_eq(x, y))
+}
+
+fn join_run(run: &[Factor]) -> Option<Factor> {
+    let (block, _) = run.first()?.labels.as_ref()?;
+    if run.len() < 2 || run.len() != block.extents.len() {
+        return None;
+    }
+    let order: Vec<usize> = run.iter().filter_map(|f| f.labels.as_ref()).map(|(_, dim)| *dim).collect();
+    let mut labels = vec![block.labels[0]; block.labels.len()];
+    for (flat, &label) in block.labels.iter().enumerate() {
+        labels[project(flat, &block.extents, &order)] = label;
+    }
+    let block = Block { extents: vec![labels.len()], labels };
+    Some(Factor { extent: Dim::known(block.labels.len() as i64), labels: Some((Arc::new(block), 0)) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn axis(labels: &mut Labels, n: usize) -> Axis {
+        Axis::labelled((0..n).map(|_| labels.fresh()).collect())
+    }
+
+    fn dims(sizes: &[i64]) -> Vec<Dim> {
+        sizes.iter().map(|&n| Dim::known(n)).collect()
+    }
+
+    #[test]
+    fn flatten_repeats_a_channel_over_space() {
+        let mut labels = Labels::default();
+        let layout = vec![axis(&mut labels, 3), Axis::plain(&Dim::known(2))];
+        let flat = reshape(&layout, &dims(&[6])).unwrap();
+        let found = flat[0].materialise(&mut labels).unwrap();
+        assert_eq!(found[0], found[1]);
+        assert_ne!(found[1], found[2]);
+    }
+
+    #[test]
+    fn shuffle_permutes_labels() {
+        let mut labels = Labels::default();
+        let channels = axis(&mut labels, 6);
+        let before = channels.materialise(&mut labels).unwrap();
+        let mut split = reshape(&[channels], &dims(&[2, 3])).unwrap();
+        split.swap(0, 1);
+        let after = reshape(&split, &dims(&[6])).unwrap()[0].materialise(&mut labels).unwrap();
+        let expected: Vec<_> = [0, 3, 1, 4, 2, 5].iter().map(|&i| before[i]).collect();
+        assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn uneven_splits_have_no_layout() {
+        let mut labels = Labels::default();
+        let layout = vec![axis(&mut labels, 6)];
+        assert!(reshape(&layout, &dims(&[4, 2])).is_none());
+        assert!(reshape(&layout, &dims(&[6, 2])).is_none());
+    }
+}

@@ -1,0 +1,152 @@
+//! Work and parameters as functions of the lanes that are kept.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{LaneId, Slot};
+use crate::graph::{Graph, Origin, StoredId, ValueId};
+use crate::ops::{CostView, Product};
+
+/// Sums of products of axis sizes. Unknown sizes, the batch first of all, count as 1.
+#[derive(Clone, Debug, Default)]
+pub struct CostModel {
+    /// The distinct axis sizes.
+    pub widths: Vec<Width>,
+    /// Multiply-accumulates of one image.
+    pub macs: Vec<Term>,
+    /// Elements of trainable stored tensors.
+    pub params: Vec<Term>,
+}
+
+/// `constant + Σ count · kept(lane)`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Width {
+    /// Indices that are never cut.
+    pub constant: f64,
+    /// How often each lane occurs.
+    pub lanes: Vec<(LaneId, f64)>,
+}
+
+/// `coefficient · Π width`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    /// The constant factor.
+    pub coefficient: f64,
+    /// Indices into [`CostModel::widths`].
+    pub widths: Vec<usize>,
+}
+
+impl CostModel {
+    pub(crate) fn of(graph: &Graph, slots: &HashMap<(ValueId, usize), Arc<[Slot]>>) -> Self {
+        let mut model = Self::default();
+        let mut known = HashMap::new();
+        for (_, node) in graph.nodes() {
+            let Some(row) = node.row else { continue };
+            for product in (row.cost)(&CostView { node, graph }).macs {
+                let term = model.term(graph, slots, &mut known, &product);
+                model.macs.push(term);
+            }
+        }
+        for stored in trainable(graph) {
+            let stored = graph.stored(stored);
+            let axes = (0..stored.tensor.shape.len()).map(|axis| (stored.value, axis)).collect();
+            let term = model.term(graph, slots, &mut known, &Product { coefficient: 1.0, axes });
+            model.params.push(term);
+        }
+        model
+    }
+
+    fn term(
+        &mut self,
+        graph: &Graph,
+        slots: &HashMap<(ValueId, usize), Arc<[Slot]>>,
+        known: &mut HashMap<(ValueId, usize), usize>,
+        product: &Product,
+    ) -> Term {
+        let mut term = Term { coefficient: product.coefficient, widths: Vec::new() };
+        for &place in &product.axes {
+            match slots.get(&place) {
+                None => term.coefficient *= plain_size(graph, place),
+                Some(slots) => {
+                    let next = self.widths.len();
+                    let width = *known.entry(place).or_insert(next);
+                    if width == next {
+                        self.widths.push(Width::of(slots));
+                    }
+                    term.widths.push(width);
+                }
+            }
+        }
+        term
+    }
+
+    /// Multiply-accumulates of one image; `kept` holds a number in [0, 1] per lane.
+    pub fn macs(&self, kept: &[f64]) -> f64 {
+        self.sum(&self.macs, kept)
+    }
+
+    /// Elements of trainable tensors.
+    pub fn params(&self, kept: &[f64]) -> f64 {
+        self.sum(&self.params, kept)
+    }
+
+    fn sum(&self, terms: &[Term], kept: &[f64]) -> f64 {
+        let widths: Vec<f64> = self.widths.iter().map(|w| w.size(kept)).collect();
+        terms.iter().fold(0.0, |sum, term| sum + term.widths.iter().fold(term.coefficient, |all, &w| all * widths[w]))
+    }
+}
+
+impl Width {
+    fn of(slots: &[Slot]) -> Self {
+        let mut counts: std::collections::BTreeMap<LaneId, f64> = std::collections::BTreeMap::new();
+        slots.iter().flatten().for_each(|&lane| *counts.entry(lane).or_default() += 1.0);
+        let constant = slots.iter().filter(|slot| slot.is_none()).count() as f64;
+        Self { constant, lanes: counts.into_iter().collect() }
+    }
+
+    /// The size for given kept lanes.
+    pub fn size(&self, kept: &[f64]) -> f64 {
+        self.lanes.iter().fold(self.constant, |all, (lane, count)| all + count * kept[lane.0 as usize])
+    }
+}
+
+fn plain_size(graph: &Graph, (value, axis): (ValueId, usize)) -> f64 {
+    let size = graph.value(value).shape.as_ref().and_then(|shape| shape.get(axis));
+    size.map_or(1.0, |size| size.at(1))
+}
+
+/// Float tensors that reach a learnable input, directly or through a chain of constants. Scalars that only scale or
+/// shift are settings, not parameters.
+pub fn trainable(graph: &Graph) -> Vec<StoredId> {
+    let mut found = HashSet::new();
+    for (_, node) in graph.nodes() {
+        let Some(row) = node.row else { continue };
+        for value in row.learnable.iter().filter_map(|&input| node.input(input)) {
+            if graph.is_constant(value) {
+                found.extend(sources(graph, value));
+            }
+        }
+    }
+    let mut found: Vec<StoredId> = found
+        .into_iter()
+        .filter(|&id| {
+            let tensor = &graph.stored(id).tensor;
+            tensor.dtype.is_float() && tensor.len() > 1
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+fn sources(graph: &Graph, value: ValueId) -> Vec<StoredId> {
+    let mut open = vec![value];
+    let mut found = Vec::new();
+    while let Some(value) = open.pop() {
+        match graph.value(value).origin {
+            Origin::Stored(stored) => found.push(stored),
+            Origin::Node(node, _) => open.extend(graph.node(node).inputs.iter().flatten()),
+            Origin::Input | Origin::Missing => {}
+        }
+    }
+    found
+}

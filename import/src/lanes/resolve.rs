@@ -1,0 +1,310 @@
+//! From labels to lanes: propagation, rectangular cuts, classes, groups.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::axis::{Axis, Block, LABEL_LIMIT, Layout, pin, project};
+use super::labels::{Label, Labels, PinCode, Reason};
+use super::view::{LaneView, RawReader, State};
+use super::{CostModel, Group, Lane, LaneId, Lanes, Pin, Reader, Slot};
+use crate::graph::{Graph, Origin, StoredId, ValueId};
+
+/// Runs the whole analysis.
+pub(crate) fn analyse(graph: &Graph, keep: &[String]) -> Lanes {
+    let mut state = start(graph, keep);
+    for (id, node) in graph.nodes() {
+        let rule = node.row.map_or(LaneView::opaque as crate::ops::LanesOf, |row| row.lanes);
+        if crate::ops::constant_value(&node.proto).is_none() {
+            rule(&mut LaneView { graph, id, state: &mut state });
+        }
+    }
+    pin_outputs(graph, &mut state);
+    make_rectangular(&mut state);
+    let axes = label_axes(&mut state);
+    pin_unread(&axes, &mut state);
+    pin_whole_axes(&axes, &mut state.labels);
+    assemble(graph, axes, state)
+}
+
+/// Labels of every known axis.
+type LabelAxes = BTreeMap<(ValueId, usize), Vec<Option<Label>>>;
+
+/// Labels for stored tensors and graph inputs; the latter are pinned.
+fn start(graph: &Graph, keep: &[String]) -> State {
+    let mut state = State { layouts: vec![None; graph.values.len()], ..State::default() };
+    for stored in &graph.stored {
+        let name = &graph.value(stored.value).name;
+        let kept = keep.iter().any(|pattern| name.contains(pattern.as_str()));
+        let reason = kept.then(|| Reason { code: PinCode::Keep, place: name.clone() });
+        let labelled = stored.tensor.dtype.is_float();
+        let layout = stored.tensor.shape.iter().map(|&n| start_axis(&mut state.labels, n, labelled, reason.as_ref()));
+        state.layouts[stored.value.0 as usize] = Some(layout.collect());
+    }
+    for &input in &graph.inputs {
+        let value = graph.value(input);
+        let reason = Reason { code: PinCode::GraphInput, place: value.name.clone() };
+        let Some(shape) = &value.shape else { continue };
+        let layout = shape.iter().enumerate().map(|(position, size)| match size.extent() {
+            Some(n) if position > 0 => start_axis(&mut state.labels, n, true, Some(&reason)),
+            _ => Axis::plain(size),
+        });
+        state.layouts[input.0 as usize] = Some(layout.collect());
+    }
+    state
+}
+
+fn start_axis(labels: &mut Labels, extent: usize, labelled: bool, pinned: Option<&Reason>) -> Axis {
+    if extent == 1 || extent > LABEL_LIMIT || !labelled {
+        return Axis::plain(&(extent as i64).into());
+    }
+    let axis = Axis::labelled((0..extent).map(|_| labels.fresh()).collect());
+    if let Some(reason) = pinned {
+        pin(labels, &axis, reason);
+    }
+    axis
+}
+
+fn pin_outputs(graph: &Graph, state: &mut State) {
+    for &output in &graph.outputs {
+        let reason = Reason { code: PinCode::GraphOutput, place: graph.value(output).name.clone() };
+        for axis in state.layouts[output.0 as usize].iter().flatten() {
+            pin(&mut state.labels, axis, &reason);
+        }
+    }
+}
+
+/// Where one block of labels lies on several factors that are not side by side, whole slices of one of them are cut:
+/// the labels across the others are united. The factor that leaves more classes wins.
+fn make_rectangular(state: &mut State) {
+    for layout in state.layouts.iter().flatten() {
+        for block in scattered(layout) {
+            let dims = 0..block.extents.len();
+            let best = dims.max_by_key(|&dim| (slices(&mut state.labels, &block, dim), std::cmp::Reverse(dim)));
+            if let Some(dim) = best {
+                unite_slices(&mut state.labels, &block, dim);
+            }
+        }
+    }
+}
+
+fn scattered(layout: &Layout) -> Vec<Arc<Block>> {
+    let mut blocks: Vec<Arc<Block>> = Vec::new();
+    for (block, _) in layout.iter().flat_map(|axis| &axis.0).filter_map(|f| f.labels.as_ref()) {
+        if block.extents.len() > 1 && !blocks.iter().any(|b| Arc::ptr_eq(b, block)) {
+            blocks.push(block.clone());
+        }
+    }
+    blocks
+}
+
+/// How many classes would be left if whole slices along `dim` were cut.
+fn slices(labels: &mut Labels, block: &Block, dim: usize) -> usize {
+    let mut bucket_of: HashMap<Label, usize> = HashMap::new();
+    let mut parent: Vec<usize> = (0..block.extents[dim]).collect();
+    for (flat, &label) in block.labels.iter().enumerate() {
+        let slice = top(&parent, project(flat, &block.extents, &[dim]));
+        let other = *bucket_of.entry(labels.find(label)).or_insert(slice);
+        let other = top(&parent, other);
+        parent[slice.max(other)] = slice.min(other);
+    }
+    (0..parent.len()).filter(|&i| parent[i] == i).count()
+}
+
+fn top(parent: &[usize], mut slice: usize) -> usize {
+    while parent[slice] != slice {
+        slice = parent[slice];
+    }
+    slice
+}
+
+fn unite_slices(labels: &mut Labels, block: &Block, dim: usize) {
+    let mut firsts = vec![None; block.extents[dim]];
+    for (flat, &label) in block.labels.iter().enumerate() {
+        match &mut firsts[project(flat, &block.extents, &[dim])] {
+            Some(first) => labels.unite(*first, label),
+            empty => *empty = Some(label),
+        }
+    }
+}
+
+/// One label per index of every axis. An axis whose indices each hold several classes is one along which nothing is
+/// cut: the cut is along another factor of its block.
+fn label_axes(state: &mut State) -> LabelAxes {
+    let mut axes = BTreeMap::new();
+    let layouts = std::mem::take(&mut state.layouts);
+    for (value, layout) in layouts.iter().enumerate() {
+        for (position, axis) in layout.iter().flatten().enumerate() {
+            if !axis.has_labels() || crosses_cut(&mut state.labels, axis) {
+                continue;
+            }
+            let axis = &axis.without_pinned_blocks(&mut state.labels);
+            match axis.materialise(&mut state.labels) {
+                Some(found) => {
+                    axes.insert((ValueId(value as u32), position), found);
+                }
+                None => {
+                    let reason = Reason { code: PinCode::LayoutTooMixed, place: format!("value {value}") };
+                    pin(&mut state.labels, axis, &reason);
+                }
+            }
+        }
+    }
+    state.layouts = layouts;
+    axes
+}
+
+/// Whether some index of this axis holds labels of several classes.
+fn crosses_cut(labels: &mut Labels, axis: &Axis) -> bool {
+    let dims: Vec<_> = axis.0.iter().filter_map(|f| f.labels.as_ref()).collect();
+    let Some((block, _)) = dims.first() else { return false };
+    if dims.len() == block.extents.len() {
+        return false;
+    }
+    let here: Vec<usize> = dims.iter().map(|(_, dim)| *dim).collect();
+    let mut firsts: HashMap<usize, Label> = HashMap::new();
+    block.labels.iter().enumerate().any(|(flat, &label)| {
+        let class = labels.find(label);
+        *firsts.entry(project(flat, &block.extents, &here)).or_insert(class) != class
+    })
+}
+
+/// Labels that no reader contracts belong to nothing that could be cut.
+fn pin_unread(axes: &LabelAxes, state: &mut State) {
+    let mut read = std::collections::HashSet::new();
+    for found in axes.values() {
+        for &label in found.iter().flatten() {
+            read.insert(state.labels.find(label));
+        }
+    }
+    let contracted = std::mem::take(&mut state.contracted);
+    let live: std::collections::HashSet<Label> = contracted.iter().map(|&label| state.labels.find(label)).collect();
+    for label in read.difference(&live) {
+        state.labels.pin(*label, &Reason { code: PinCode::Unread, place: String::new() });
+    }
+}
+
+/// A class that is all of an axis cannot be removed.
+fn pin_whole_axes(axes: &LabelAxes, labels: &mut Labels) {
+    for found in axes.values() {
+        let Some(Some(first)) = found.first().copied() else { continue };
+        let class = labels.find(first);
+        if found.iter().all(|label| label.is_some_and(|label| labels.find(label) == class)) {
+            labels.pin(class, &Reason { code: PinCode::WholeAxis, place: String::new() });
+        }
+    }
+}
+
+fn assemble(graph: &Graph, axes: LabelAxes, mut state: State) -> Lanes {
+    let mut members: BTreeMap<Label, Vec<(ValueId, usize)>> = BTreeMap::new();
+    for (&place, found) in &axes {
+        for &label in found.iter().flatten() {
+            if state.labels.pinned(label).is_none() {
+                let places = members.entry(state.labels.find(label)).or_default();
+                if places.last() != Some(&place) {
+                    places.push(place);
+                }
+            }
+        }
+    }
+    let homes = homes(graph, &axes, &mut state.labels);
+    let (lanes, groups, ids) = group(graph, members, &homes);
+    let slots: HashMap<_, Arc<[Slot]>> = axes
+        .iter()
+        .filter_map(|(&place, found)| {
+            let slots: Vec<Slot> =
+                found.iter().map(|label| label.and_then(|l| ids.get(&state.labels.find(l)).copied())).collect();
+            slots.iter().any(Option::is_some).then(|| (place, Arc::from(slots)))
+        })
+        .collect();
+    let pins = pins(graph, &axes, &mut state.labels);
+    let readers = readers(graph, &state.readers, &slots);
+    let cost = CostModel::of(graph, &slots);
+    Lanes { lanes, groups, readers, cost, pins, slots }
+}
+
+/// The first stored place of every class.
+fn homes(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) -> HashMap<Label, (StoredId, usize, usize)> {
+    let mut homes = HashMap::new();
+    for (&(value, axis), found) in axes {
+        let Origin::Stored(stored) = graph.value(value).origin else { continue };
+        for (index, label) in found.iter().enumerate() {
+            if let Some(label) = label {
+                homes.entry(labels.find(*label)).or_insert((stored, axis, index));
+            }
+        }
+    }
+    homes
+}
+
+type Grouped = (Vec<Lane>, Vec<Group>, HashMap<Label, LaneId>);
+
+/// Lanes that lie at the same places form a group.
+fn group(
+    graph: &Graph,
+    members: BTreeMap<Label, Vec<(ValueId, usize)>>,
+    homes: &HashMap<Label, (StoredId, usize, usize)>,
+) -> Grouped {
+    let mut by_place: BTreeMap<Vec<(ValueId, usize)>, Vec<Label>> = BTreeMap::new();
+    for (label, places) in members {
+        if homes.contains_key(&label) {
+            by_place.entry(places).or_default().push(label);
+        }
+    }
+    let (mut lanes, mut groups, mut ids) = (Vec::new(), Vec::new(), HashMap::new());
+    for (places, mut labels) in by_place {
+        labels.sort_by_key(|label| homes[label]);
+        let sites: Vec<(StoredId, usize)> = places
+            .iter()
+            .filter_map(|&(value, axis)| match graph.value(value).origin {
+                Origin::Stored(stored) => Some((stored, axis)),
+                _ => None,
+            })
+            .collect();
+        let name = labels.first().map_or_else(String::new, |l| graph.stored_name(homes[l].0).to_owned());
+        let mut group = Group { name, lanes: Vec::new(), sites };
+        for label in labels {
+            let id = LaneId(lanes.len() as u32);
+            lanes.push(Lane { group: groups.len(), home: homes[&label] });
+            group.lanes.push(id);
+            ids.insert(label, id);
+        }
+        groups.push(group);
+    }
+    (lanes, groups, ids)
+}
+
+fn pins(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) -> Vec<Pin> {
+    let mut pins = Vec::new();
+    for (&(value, axis), found) in axes {
+        if !matches!(graph.value(value).origin, Origin::Stored(_)) {
+            continue;
+        }
+        let mut counts: BTreeMap<Reason, usize> = BTreeMap::new();
+        for label in found.iter().flatten() {
+            if let Some(reason) = labels.pinned(*label) {
+                *counts.entry(reason.clone()).or_default() += 1;
+            }
+        }
+        counts.retain(|reason, _| !matches!(reason.code, PinCode::Structure | PinCode::Unread));
+        let tensor = &graph.value(value).name;
+        pins.extend(counts.into_iter().map(|(reason, count)| Pin { tensor: tensor.clone(), axis, count, reason }));
+    }
+    pins
+}
+
+fn readers(graph: &Graph, raw: &[RawReader], slots: &HashMap<(ValueId, usize), Arc<[Slot]>>) -> Vec<Reader> {
+    raw.iter()
+        .filter_map(|reader| {
+            let weight = graph.node(reader.node).input(reader.weight.0)?;
+            Some(Reader {
+                node: reader.node,
+                data: reader.data.0,
+                data_axis: reader.data.1,
+                weight: reader.weight.0,
+                weight_axis: reader.weight.1,
+                slots: slots.get(&(weight, reader.weight.1))?.clone(),
+                fillable: reader.fillable && matches!(graph.value(weight).origin, Origin::Stored(_)),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,61 @@
+//! Scores of lanes that need no data.
+
+use std::collections::HashMap;
+
+use super::{Lanes, trainable};
+use crate::graph::{Graph, StoredId};
+use crate::tensor::TensorError;
+
+/// Group L2 norm (DepGraph, Fang et al. 2023): per lane the sum of squares at each coupled stored site, averaged over
+/// the sites, divided by the group's mean. Sites on other than trainable tensors do not count.
+///
+/// # Errors
+/// When a stored tensor cannot be read as numbers.
+pub fn magnitude(graph: &Graph, lanes: &Lanes) -> Result<Vec<f64>, TensorError> {
+    let trainable = trainable(graph);
+    let mut squares: HashMap<(StoredId, usize), Vec<f64>> = HashMap::new();
+    for group in &lanes.groups {
+        for &(stored, axis) in group.sites.iter().filter(|(stored, _)| trainable.contains(stored)) {
+            if let std::collections::hash_map::Entry::Vacant(entry) = squares.entry((stored, axis)) {
+                entry.insert(axis_squares(graph, stored, axis)?);
+            }
+        }
+    }
+    let mut scores = vec![0.0; lanes.lanes.len()];
+    for (&(stored, axis), sums) in &squares {
+        for (slot, sum) in lanes.stored_axis(graph, stored, axis).into_iter().flatten().zip(sums) {
+            if let Some(lane) = slot {
+                scores[lane.0 as usize] += sum;
+            }
+        }
+    }
+    normalise(lanes, &mut scores);
+    Ok(scores)
+}
+
+/// Sums over everything but one axis, of squares.
+fn axis_squares(graph: &Graph, stored: StoredId, axis: usize) -> Result<Vec<f64>, TensorError> {
+    let tensor = &graph.stored(stored).tensor;
+    let values = tensor.to_f32()?;
+    let extent = tensor.shape[axis];
+    let inner: usize = tensor.shape[axis + 1..].iter().product();
+    let mut sums = vec![0.0; extent];
+    for (chunk, run) in values.chunks(inner.max(1)).enumerate() {
+        sums[chunk % extent] += run.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
+    }
+    Ok(sums)
+}
+
+fn normalise(lanes: &Lanes, scores: &mut [f64]) {
+    for group in &lanes.groups {
+        let sites = group.sites.len().max(1) as f64;
+        let mean = group.lanes.iter().map(|l| scores[l.0 as usize]).sum::<f64>() / (group.lanes.len() as f64 * sites);
+        for lane in &group.lanes {
+            let score = &mut scores[lane.0 as usize];
+            *score /= sites;
+            if mean > 0.0 {
+                *score /= mean;
+            }
+        }
+    }
+}

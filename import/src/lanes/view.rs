@@ -1,0 +1,237 @@
+//! What an operator's lane rule sees of its node, and what it can say.
+
+use super::axis::{Axis, Layout, pin, reshape, unite};
+use super::labels::{Label, Labels, PinCode, Reason};
+use crate::graph::{Dim, Graph, Node, NodeId, Shape, ValueId};
+
+/// A place where a node contracts lanes of its data against a weight's read axis.
+#[derive(Clone, Debug)]
+pub(crate) struct RawReader {
+    pub(crate) node: NodeId,
+    pub(crate) data: (usize, usize),
+    pub(crate) weight: (usize, usize),
+    pub(crate) fillable: bool,
+}
+
+/// Labels of all values, as far as propagation has come.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) labels: Labels,
+    pub(crate) layouts: Vec<Option<Layout>>,
+    pub(crate) readers: Vec<RawReader>,
+    /// Labels on contracted axes of weights.
+    pub(crate) contracted: Vec<Label>,
+}
+
+/// A node whose lane rule runs.
+pub struct LaneView<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) id: NodeId,
+    pub(crate) state: &'a mut State,
+}
+
+impl<'a> LaneView<'a> {
+    /// The node.
+    pub fn node(&self) -> &'a Node {
+        self.graph.node(self.id)
+    }
+
+    /// The axes of an input; `None` when it is left out or its rank is unknown.
+    pub(crate) fn layout(&self, input: usize) -> Option<Layout> {
+        self.state.layouts[self.node().input(input)?.0 as usize].clone()
+    }
+
+    /// Sizes of the first output.
+    pub(crate) fn output_shape(&self) -> Option<&'a Shape> {
+        self.graph.value(self.node().output(0)?).shape.as_ref()
+    }
+
+    /// Sizes of an input.
+    pub(crate) fn input_shape(&self, input: usize) -> Option<&'a Shape> {
+        self.graph.value(self.node().input(input)?).shape.as_ref()
+    }
+
+    /// The elements of an input as integers.
+    pub(crate) fn ints(&self, input: usize) -> Option<Vec<i64>> {
+        self.graph.value(self.node().input(input)?).content.as_ref()?.ints()
+    }
+
+    /// Whether an input is the same in every run.
+    pub(crate) fn is_constant(&self, input: usize) -> bool {
+        self.node().input(input).is_some_and(|value| self.graph.is_constant(value))
+    }
+
+    pub(crate) fn reason(&self, code: PinCode) -> Reason {
+        Reason { code, place: self.node().to_string() }
+    }
+
+    /// Two axes go together index by index.
+    pub(crate) fn unite(&mut self, a: &Axis, b: &Axis) {
+        let reason = self.reason(PinCode::UncutPartner);
+        unite(&mut self.state.labels, a, b, &reason);
+    }
+
+    /// No index of an axis may be cut.
+    pub(crate) fn pin(&mut self, axis: &Axis, code: PinCode) {
+        let reason = self.reason(code);
+        pin(&mut self.state.labels, axis, &reason);
+    }
+
+    /// No index of any axis of an input may be cut.
+    pub(crate) fn pin_input(&mut self, input: usize, code: PinCode) {
+        for axis in self.layout(input).unwrap_or_default() {
+            self.pin(&axis, code);
+        }
+    }
+
+    /// Says what an output's axes are.
+    pub(crate) fn set(&mut self, output: usize, layout: Layout) {
+        if let Some(value) = self.node().output(output) {
+            self.state.layouts[value.0 as usize] = Some(layout);
+        }
+    }
+
+    /// Axes that are never cut, of the first output's sizes.
+    pub(crate) fn plain_output(&self) -> Option<Layout> {
+        Some(self.output_shape()?.iter().map(Axis::plain).collect())
+    }
+
+    /// Declares that the node contracts `data` (input, axis) against `weight` (input, axis).
+    pub(crate) fn reader(&mut self, data: (usize, usize), weight: (usize, usize), fillable: bool) {
+        if let Some(axis) = self.layout(weight.0).and_then(|layout| layout.into_iter().nth(weight.1)) {
+            self.state.contracted.extend(axis.labels());
+        }
+        self.state.readers.push(RawReader { node: self.id, data, weight, fillable });
+    }
+
+    /// The rule of operators nothing is known of: every lane they touch is pinned.
+    pub fn opaque(view: &mut LaneView) {
+        for input in 0..view.node().inputs.len() {
+            view.pin_input(input, PinCode::Opaque);
+        }
+        for &value in &view.node().captures {
+            view.pin_value(value, PinCode::Opaque);
+        }
+        view.plain_outputs();
+    }
+
+    fn pin_value(&mut self, value: ValueId, code: PinCode) {
+        for axis in self.state.layouts[value.0 as usize].clone().unwrap_or_default() {
+            self.pin(&axis, code);
+        }
+    }
+
+    fn plain_outputs(&mut self) {
+        for (position, value) in self.node().outputs.iter().enumerate() {
+            let Some(value) = value else { continue };
+            if let Some(shape) = &self.graph.value(*value).shape {
+                self.set(position, shape.iter().map(Axis::plain).collect());
+            }
+        }
+    }
+
+    /// The rule of constants in short form: they have no lanes.
+    pub fn constants_only(view: &mut LaneView) {
+        view.plain_outputs();
+    }
+
+    /// The rule of operators that read sizes only: lanes pass them by.
+    pub fn sizes_only(view: &mut LaneView) {
+        view.plain_outputs();
+    }
+
+    /// The rule of operators whose output is laid out as their first input; further inputs are scalars or lists.
+    pub fn same_layout(view: &mut LaneView) {
+        if let Some(layout) = view.layout(0) {
+            view.set(0, layout);
+        }
+    }
+
+    /// The rule of operators that only regroup axes: the output's sizes say how.
+    pub fn regroup(view: &mut LaneView) {
+        let (Some(layout), Some(sizes)) = (view.layout(0), view.output_shape()) else {
+            view.pin_input(0, PinCode::LayoutTooMixed);
+            return;
+        };
+        if let Some(regrouped) = reshape(&layout, sizes) {
+            view.set(0, regrouped);
+        } else {
+            view.pin_input(0, PinCode::LayoutTooMixed);
+            view.plain_outputs();
+        }
+    }
+
+    /// The rule of operators that work along one axis with no exact cut form, such as softmax.
+    pub(crate) fn along(view: &mut LaneView, axis: usize) {
+        let Some(layout) = view.layout(0) else { return };
+        if let Some(axis) = layout.get(axis) {
+            view.pin(axis, PinCode::NoExactForm);
+        }
+        view.set(0, layout);
+    }
+
+    /// Axes of an input from `first` on are slid over or reduced: they may hold no lanes.
+    pub(crate) fn pin_from(&mut self, layout: &[Axis], first: usize) {
+        for axis in layout.iter().skip(first) {
+            self.pin(axis, PinCode::NoExactForm);
+        }
+    }
+
+    /// An axis of this size that is never cut.
+    pub(crate) fn plain(&self, size: &Dim) -> Axis {
+        Axis::plain(size)
+    }
+}
+
+/// Names the bucket of an index.
+pub(crate) type Bucket<'f> = &'f dyn Fn(usize) -> usize;
+
+impl LaneView<'_> {
+    /// Unites all indices, over several axes, that fall into the same of `buckets` buckets.
+    pub(crate) fn unite_by(&mut self, axes: &[(&Axis, Bucket)], buckets: usize) {
+        let mut firsts = vec![None; buckets];
+        let mut uncut = vec![false; buckets];
+        let mut members = Vec::new();
+        for (axis, bucket) in axes {
+            let Some(labels) = axis.materialise(&mut self.state.labels) else {
+                axes.iter().for_each(|(axis, _)| self.pin(axis, PinCode::LayoutTooMixed));
+                return;
+            };
+            members.extend(labels.into_iter().enumerate().map(|(index, label)| (bucket(index), label)));
+        }
+        for (bucket, label) in members {
+            let (Some(first), Some(uncut)) = (firsts.get_mut(bucket), uncut.get_mut(bucket)) else { continue };
+            match (label, *first) {
+                (None, _) => *uncut = true,
+                (Some(label), None) => *first = Some(label),
+                (Some(label), Some(first)) => self.state.labels.unite(first, label),
+            }
+        }
+        let reason = self.reason(PinCode::UncutPartner);
+        for (first, uncut) in firsts.into_iter().zip(uncut) {
+            if let (Some(label), true) = (first, uncut) {
+                self.state.labels.pin(label, &reason);
+            }
+        }
+    }
+
+    /// The axis made of several, end to end. Indices without a label get one that is pinned.
+    pub(crate) fn concatenate(&mut self, parts: &[&Axis]) -> Option<Axis> {
+        let mut joined = Vec::new();
+        for part in parts {
+            joined.extend(part.materialise(&mut self.state.labels)?);
+        }
+        if joined.iter().all(Option::is_none) {
+            return Some(Axis::plain(&Dim::known(joined.len() as i64)));
+        }
+        let reason = self.reason(PinCode::UncutPartner);
+        let labels = joined.into_iter().map(|label| {
+            label.unwrap_or_else(|| {
+                let label = self.state.labels.fresh();
+                self.state.labels.pin(label, &reason);
+                label
+            })
+        });
+        Some(Axis::labelled(labels.collect()))
+    }
+}

@@ -1,0 +1,110 @@
+//! Convolution.
+
+use super::{Bias, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite, Window};
+use crate::graph::{Dim, Node, Refusal};
+use crate::lanes::{Axis, LaneView, PinCode};
+
+pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", infer, lanes).cost(cost).learnable(&[1, 2]).counts(counts).bias(bias)];
+
+fn infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let (Some(data), Some(weight)) = (view.shape(0).map(<[Dim]>::to_vec), view.shape(1).map(<[Dim]>::to_vec)) else {
+        return view.like_first(None);
+    };
+    if data.len() < 3 || data.len() != weight.len() {
+        let reason = format!("data {} against weight {}", view.show(&data), view.show(&weight));
+        return Err(view.contradiction(reason));
+    }
+    check_channels(view, &data, &weight)?;
+    let kernel = weight[2..].iter().map(Dim::value).collect();
+    let window = Window::of(view.node, data.len() - 2, kernel)
+        .ok_or_else(|| view.contradiction("the window attributes do not fit the input's rank"))?;
+    let slid = window.slide(view, &data[2..])?;
+    view.like_first(Some([&[data[0].clone(), weight[0].clone()], slid.as_slice()].concat()))
+}
+
+fn check_channels(view: &InferView, data: &[Dim], weight: &[Dim]) -> Result<(), Refusal> {
+    let groups = view.node.int_or("group", 1);
+    let (Some(channels), Some(read), Some(written)) = (data[1].value(), weight[1].value(), weight[0].value()) else {
+        return Ok(());
+    };
+    if groups < 1 || read.checked_mul(groups) != Some(channels) || written % groups != 0 {
+        let reason = format!("{channels} channels, weight {}, {groups} groups", view.show(weight));
+        return Err(view.contradiction(reason));
+    }
+    Ok(())
+}
+
+fn cost(view: &CostView) -> Cost {
+    let Some(weight) = view.node.input(1) else { return Cost::default() };
+    let read = (1..view.rank(weight).unwrap_or(1)).map(|axis| (weight, axis)).collect();
+    view.contraction(read)
+}
+
+fn lanes(view: &mut LaneView) {
+    let (Some(data), Some(weight), Some(mut output)) = (view.layout(0), view.layout(1), view.plain_output()) else {
+        return LaneView::opaque(view);
+    };
+    view.pin_from(&data, 2);
+    for kernel in weight.iter().skip(2) {
+        view.pin(kernel, PinCode::Structure);
+    }
+    if let Some(bias) = view.layout(2).and_then(|bias| bias.into_iter().next()) {
+        view.unite(&weight[0], &bias);
+    }
+    match view.node().int_or("group", 1) {
+        1 => {
+            view.unite(&data[1], &weight[1]);
+            view.reader((0, 1), (1, 1), true);
+        }
+        groups => grouped(view, &data[1], &weight, groups),
+    }
+    output[0] = data[0].clone();
+    output[1] = weight[0].clone();
+    view.set(0, output);
+}
+
+/// Whole groups are cut when there are at least as many groups as channels in one; otherwise every group loses the
+/// same channels.
+fn grouped(view: &mut LaneView, data: &Axis, weight: &[Axis], groups: i64) {
+    let groups = usize::try_from(groups).unwrap_or(1);
+    let Some(channels) = data.extent().or_else(|| weight[1].extent().map(|read| read * groups)) else {
+        view.pin(data, PinCode::NoExactForm);
+        view.pin(&weight[0], PinCode::NoExactForm);
+        return;
+    };
+    let read = channels / groups;
+    if groups >= read {
+        view.pin(&weight[1], PinCode::Structure);
+        view.unite_by(&[(data, &|i| i / read), (&weight[0], &blocks_of(&weight[0], groups))], groups);
+    } else {
+        view.unite_by(&[(data, &|i| i % read), (&weight[1], &|i| i)], read);
+        let written = weight[0].extent().map_or(1, |n| n / groups);
+        view.unite_by(&[(&weight[0], &|o| o % written)], written);
+        view.reader((0, 1), (1, 1), false);
+    }
+}
+
+/// Which group an output channel belongs to.
+fn blocks_of(axis: &Axis, groups: usize) -> impl Fn(usize) -> usize + use<> {
+    let written = axis.extent().map_or(1, |n| (n / groups).max(1));
+    move |index| index / written
+}
+
+/// The number of groups follows the channels: what is left of the data over what one group reads.
+fn counts(resized: &Resized) -> Vec<Rewrite> {
+    let old = resized.node.int_or("group", 1);
+    if old == 1 {
+        return Vec::new();
+    }
+    let size = |input: usize, axis: usize| resized.inputs.get(input)?.as_ref()?.get(axis)?.value();
+    match (size(0, 1), size(1, 1)) {
+        (Some(channels), Some(read)) if read > 0 && channels / read != old => {
+            vec![Rewrite::Int("group", channels / read)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn bias(_: &Node, _: usize) -> Option<Bias> {
+    Some(Bias { input: Some(2), scale: 1.0, weight_axis: 0, output_axis: 1, product_scale: 1.0 })
+}

@@ -1,0 +1,125 @@
+//! Elementwise operators: one operand, or several with broadcasting.
+
+use super::{Fact, FoldView, InferView, OpRow};
+use crate::graph::{Content, Dim, Refusal, Shape};
+use crate::lanes::{Axis, LaneView};
+
+const fn unary(name: &'static str) -> OpRow {
+    OpRow::new(name, unary_infer, LaneView::same_layout)
+}
+
+const fn joint(name: &'static str) -> OpRow {
+    OpRow::new(name, joint_infer, joint_lanes).learnable(&[0, 1])
+}
+
+pub(super) const ROWS: &[OpRow] = &[
+    unary("Relu"),
+    unary("LeakyRelu"),
+    unary("Elu"),
+    unary("Selu"),
+    unary("Celu"),
+    unary("Sigmoid"),
+    unary("HardSigmoid"),
+    unary("HardSwish"),
+    unary("Tanh"),
+    unary("Softplus"),
+    unary("Softsign"),
+    unary("Mish"),
+    unary("Gelu"),
+    unary("Erf"),
+    unary("Exp"),
+    unary("Log"),
+    unary("Sqrt"),
+    unary("Reciprocal"),
+    unary("Neg"),
+    unary("Abs"),
+    unary("Floor"),
+    unary("Ceil"),
+    unary("Clip"),
+    joint("Add").fold(|view| arithmetic(view, |a, b| a.plus(b))),
+    joint("Sub").fold(|view| arithmetic(view, |a, b| a.plus(&b.times(&Dim::known(-1))?))),
+    joint("Mul").fold(|view| arithmetic(view, |a, b| a.times(b))),
+    joint("Div").fold(|view| arithmetic(view, Dim::divide)),
+    joint("PRelu").learnable(&[1]),
+    joint("Sum").learnable(&[]),
+    joint("Max").learnable(&[]),
+    joint("Min").learnable(&[]),
+    joint("Mean").learnable(&[]),
+    joint("Pow").learnable(&[]),
+];
+
+/// Broadcast sizes of two operands; `None` when they cannot meet.
+pub fn broadcast(a: &[Dim], b: &[Dim]) -> Option<Shape> {
+    let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
+    let offset = long.len() - short.len();
+    let mut shape = long.to_vec();
+    for (size, other) in shape[offset..].iter_mut().zip(short) {
+        *size = match (size.value(), other.value()) {
+            (Some(1), _) => other.clone(),
+            (_, Some(1)) => size.clone(),
+            (Some(x), Some(y)) if x != y => return None,
+            (None, Some(_)) => other.clone(),
+            _ => size.clone(),
+        };
+    }
+    Some(shape)
+}
+
+fn unary_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    view.like_first(view.shape(0).map(<[Dim]>::to_vec))
+}
+
+fn joint_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    if view.node.opset < 7 && view.node.proto.attribute("axis").is_some() {
+        return Err(view.unsupported("it broadcasts along a named axis, as before version 7"));
+    }
+    let mut shape: Shape = Vec::new();
+    for input in 0..view.node.inputs.len() {
+        let Some(other) = view.shape(input) else { return view.like_first(None) };
+        shape = broadcast(&shape, other).ok_or_else(|| {
+            view.contradiction(format!("operands {} and {} do not broadcast", view.show(&shape), view.show(other)))
+        })?;
+    }
+    view.like_first(Some(shape))
+}
+
+/// Shape arithmetic on lists of sizes.
+fn arithmetic(view: &FoldView, apply: impl Fn(&Dim, &Dim) -> Option<Dim>) -> Option<Content> {
+    let (a, b) = (view.dims(0)?, view.dims(1)?);
+    let scalar = view.content(0)?.is_scalar() && view.content(1)?.is_scalar();
+    let count = a.len().max(b.len());
+    if [a.len(), b.len()].iter().any(|&n| n != count && n != 1) {
+        return None;
+    }
+    let at = |list: &[Dim], i: usize| list[if list.len() == 1 { 0 } else { i }].clone();
+    let elements = (0..count).map(|i| apply(&at(&a, i), &at(&b, i)));
+    Some(Content::Dims { scalar, elements: elements.collect::<Option<_>>()? })
+}
+
+/// Operands go together index by index where none of them broadcasts.
+fn joint_lanes(view: &mut LaneView) {
+    let Some(mut output) = view.plain_output() else { return LaneView::opaque(view) };
+    for input in 0..view.node().inputs.len() {
+        let (Some(layout), Some(shape)) = (view.layout(input), view.input_shape(input)) else {
+            return LaneView::opaque(view);
+        };
+        let offset = output.len() - layout.len().min(output.len());
+        for (position, axis) in layout.into_iter().enumerate() {
+            if !shape[position].is(1) {
+                meet(view, &mut output[offset + position], axis, input == 0);
+            }
+        }
+    }
+    view.set(0, output);
+}
+
+/// Joins an operand's axis with what the output's axis is so far.
+fn meet(view: &mut LaneView, output: &mut Axis, operand: Axis, first: bool) {
+    if !first {
+        view.unite(output, &operand);
+    }
+    let richer = operand.has_labels() && (!output.has_labels() || operand.0.len() > output.0.len());
+    if richer {
+        *output = operand;
+    }
+}

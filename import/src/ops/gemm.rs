@@ -1,0 +1,130 @@
+//! Matrix products: Gemm and MatMul.
+
+use super::elementwise::broadcast;
+use super::{Bias, Cost, CostView, Fact, InferView, OpRow};
+use crate::graph::{Dim, Node, Refusal};
+use crate::lanes::{LaneView, PinCode};
+
+pub(super) const ROWS: &[OpRow] = &[
+    OpRow::new("Gemm", gemm_infer, gemm_lanes).cost(gemm_cost).learnable(&[0, 1, 2]).bias(gemm_bias),
+    OpRow::new("MatMul", matmul_infer, matmul_lanes).cost(matmul_cost).learnable(&[0, 1]).bias(matmul_bias),
+];
+
+/// The contracted axes of a Gemm's two factors.
+fn contracted(node: &Node) -> (usize, usize) {
+    let first = usize::from(node.int_or("transA", 0) == 0);
+    let second = usize::from(node.int_or("transB", 0) != 0);
+    (first, second)
+}
+
+fn gemm_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let (Some(a), Some(b)) = (view.shape(0), view.shape(1)) else { return view.like_first(None) };
+    if a.len() != 2 || b.len() != 2 {
+        return Err(view.contradiction(format!("factors {} and {}", view.show(a), view.show(b))));
+    }
+    let (read, contracted) = contracted(view.node);
+    check_sizes(view, a, b, &a[read], &b[contracted])?;
+    view.like_first(Some(vec![a[1 - read].clone(), b[1 - contracted].clone()]))
+}
+
+fn check_sizes(view: &InferView, a: &[Dim], b: &[Dim], x: &Dim, y: &Dim) -> Result<(), Refusal> {
+    match (x.value(), y.value()) {
+        (Some(x), Some(y)) if x != y => {
+            Err(view.contradiction(format!("factors {} and {}", view.show(a), view.show(b))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn gemm_cost(view: &CostView) -> Cost {
+    let Some(data) = view.node.input(0) else { return Cost::default() };
+    view.contraction(vec![(data, contracted(view.node).0)])
+}
+
+fn gemm_lanes(view: &mut LaneView) {
+    let (Some(a), Some(b)) = (view.layout(0), view.layout(1)) else { return LaneView::opaque(view) };
+    let (read, contracted) = contracted(view.node());
+    let output = vec![a[1 - read].clone(), b[1 - contracted].clone()];
+    if let Some(bias) = view.layout(2) {
+        let offset = output.len().saturating_sub(bias.len());
+        for (axis, bias) in output.iter().skip(offset).zip(&bias) {
+            if !bias.is_one() {
+                view.unite(axis, bias);
+            }
+        }
+    }
+    contract(view, (0, read), (1, contracted), &a[read], &b[contracted]);
+    view.set(0, output);
+}
+
+/// Contracts two axes; the constant side, if there is one, is the weight.
+fn contract(
+    view: &mut LaneView,
+    a_site: (usize, usize),
+    b_site: (usize, usize),
+    a: &crate::lanes::Axis,
+    b: &crate::lanes::Axis,
+) {
+    view.unite(a, b);
+    match (view.is_constant(a_site.0), view.is_constant(b_site.0)) {
+        (false, true) => view.reader(a_site, b_site, true),
+        (true, false) => view.reader(b_site, a_site, false),
+        _ => view.pin(a, PinCode::ActivationProduct),
+    }
+}
+
+fn matmul_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let (Some(a), Some(b)) = (view.shape(0), view.shape(1)) else { return view.like_first(None) };
+    let (m, n) = (a.len(), b.len());
+    if m == 0 || n == 0 {
+        return Err(view.contradiction("a factor has no axes"));
+    }
+    check_sizes(view, a, b, &a[m - 1], &b[n.saturating_sub(2)])?;
+    let leading = broadcast(&a[..m.saturating_sub(2)], &b[..n.saturating_sub(2)])
+        .ok_or_else(|| view.contradiction(format!("factors {} and {}", view.show(a), view.show(b))))?;
+    let rows = (m > 1).then(|| a[m - 2].clone());
+    let columns = (n > 1).then(|| b[n - 1].clone());
+    view.like_first(Some(leading.into_iter().chain(rows).chain(columns).collect()))
+}
+
+fn matmul_cost(view: &CostView) -> Cost {
+    let Some(data) = view.node.input(0) else { return Cost::default() };
+    match view.rank(data) {
+        Some(rank) if rank > 0 => view.contraction(vec![(data, rank - 1)]),
+        _ => Cost::default(),
+    }
+}
+
+/// Products of a value with a matrix; stacks of matrices are left alone.
+fn matmul_lanes(view: &mut LaneView) {
+    let (Some(a), Some(b), Some(mut output)) = (view.layout(0), view.layout(1), view.plain_output()) else {
+        return LaneView::opaque(view);
+    };
+    if a.len() < 2 || b.len() != 2 || output.len() != a.len() {
+        return LaneView::opaque(view);
+    }
+    let last = a.len() - 1;
+    contract(view, (0, last), (1, 0), &a[last], &b[0]);
+    for (to, from) in output.iter_mut().zip(&a).take(last) {
+        *to = from.clone();
+    }
+    output[last] = b[1].clone();
+    view.set(0, output);
+}
+
+/// A Gemm multiplies its product by `alpha` and its bias by `beta`.
+fn gemm_bias(node: &Node, _: usize) -> Option<Bias> {
+    let beta = f64::from(node.float_or("beta", 1.0));
+    Some(Bias {
+        input: (beta != 0.0).then_some(2),
+        scale: beta,
+        weight_axis: 1 - contracted(node).1,
+        output_axis: 1,
+        product_scale: node.float_or("alpha", 1.0).into(),
+    })
+}
+
+fn matmul_bias(_: &Node, rank: usize) -> Option<Bias> {
+    let output_axis = rank.checked_sub(1)?;
+    Some(Bias { input: None, scale: 1.0, weight_axis: 1, output_axis, product_scale: 1.0 })
+}

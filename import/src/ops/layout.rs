@@ -1,0 +1,169 @@
+//! Operators that only rearrange axes: Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity.
+
+use super::infer_view::resolve_axis;
+use super::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite};
+use crate::graph::{BatchConstant, Content, Dim, Refusal, Shape, product};
+use crate::lanes::LaneView;
+
+pub(super) const ROWS: &[OpRow] = &[
+    OpRow::new("Identity", identity_infer, LaneView::same_layout).fold(first_fold).cost(CostView::free),
+    OpRow::new("Reshape", reshape_infer, LaneView::regroup)
+        .opsets(5..=super::NEWEST_OPSET)
+        .fold(regroup_fold)
+        .cost(CostView::free)
+        .counts(reshape_counts),
+    OpRow::new("Flatten", flatten_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
+    OpRow::new("Squeeze", squeeze_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
+    OpRow::new("Unsqueeze", unsqueeze_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
+    OpRow::new("Transpose", transpose_infer, transpose_lanes).cost(CostView::free),
+];
+
+fn identity_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    view.like_first(view.shape(0).map(<[Dim]>::to_vec))
+}
+
+fn first_fold(view: &FoldView) -> Option<Content> {
+    view.content(0).cloned()
+}
+
+/// The same elements in another shape.
+fn regroup_fold(view: &FoldView) -> Option<Content> {
+    let extents = view.output_extents()?;
+    match view.content(0)? {
+        Content::Dims { elements, .. } if extents.len() <= 1 => {
+            Some(Content::Dims { scalar: extents.is_empty(), elements: elements.clone() })
+        }
+        Content::Dims { .. } => None,
+        Content::Tensor(tensor) => {
+            let mut tensor = tensor.clone();
+            tensor.shape = extents;
+            Some(Content::Tensor(tensor))
+        }
+    }
+}
+
+fn reshape_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let (Some(data), Some(target)) = (view.shape(0).map(<[Dim]>::to_vec), view.dims(1)) else {
+        let rank = view.shape(1).and_then(|s| s.first().and_then(Dim::extent)).filter(|&rank| rank <= 16);
+        let shape = rank.map(|rank| (0..rank).map(|_| view.fresh()).collect());
+        return view.like_first(shape);
+    };
+    let copies_zero = view.node.int_or("allowzero", 0) == 0;
+    if let Some(shape) = reshaped(&data, &target, copies_zero) {
+        return view.like_first(Some(shape));
+    }
+    if let Some(shape) = free_batch(view, &data, &target, copies_zero) {
+        return view.like_first(Some(shape));
+    }
+    Err(view.contradiction(format!("{} cannot become {}", view.show(&data), view.show(&target))))
+}
+
+/// Target sizes with 0 (copy) and −1 (rest) resolved; `None` when the element counts differ.
+fn reshaped(data: &[Dim], target: &[Dim], copies_zero: bool) -> Option<Shape> {
+    let total = product(data)?;
+    let mut shape = Vec::with_capacity(target.len());
+    for (axis, size) in target.iter().enumerate() {
+        shape.push(if size.is(0) && copies_zero { data.get(axis)?.clone() } else { size.clone() });
+    }
+    let Some(rest) = shape.iter().position(|size| size.is(-1)) else {
+        let unknown = |dims: &[Dim]| dims.iter().any(|d| d.value().is_none());
+        let matches = product(&shape)? == total || (unknown(&shape) && unknown(data));
+        return matches.then_some(shape);
+    };
+    let others = product(shape.iter().enumerate().filter(|(i, _)| *i != rest).map(|(_, d)| d))?;
+    shape[rest] = total.divide(&others)?;
+    Some(shape)
+}
+
+/// When a fixed batch is read as free: a target whose first size was the declared batch carries it.
+fn free_batch(view: &mut InferView, data: &[Dim], target: &[Dim], copies_zero: bool) -> Option<Shape> {
+    let declared = view.declared_batch?;
+    let batch = data.first().filter(|d| d.value().is_none())?.clone();
+    if !target.first()?.is(declared) {
+        return None;
+    }
+    let mut freed = target.to_vec();
+    freed[0] = batch;
+    let shape = reshaped(data, &freed, copies_zero)?;
+    view.batch_constants.push(BatchConstant { node: view.id, input: 1, element: 0 });
+    Some(shape)
+}
+
+/// A target that names cut sizes is replaced by one for the new sizes: numbers where known, 0 where an axis is
+/// copied, −1 for one that is neither.
+fn reshape_counts(resized: &Resized) -> Vec<Rewrite> {
+    let (Some(Some(data)), Some(Some(output))) = (resized.inputs.first(), resized.outputs.first()) else {
+        return Vec::new();
+    };
+    let old = resized.node.input(1).and_then(|v| resized.graph.value(v).content.as_ref()).and_then(Content::dims);
+    let copies_zero = resized.node.int_or("allowzero", 0) == 0;
+    if old.as_deref().and_then(|target| reshaped(data, target, copies_zero)).as_ref() == Some(output) {
+        return Vec::new();
+    }
+    let mut rests = 0;
+    let target = output.iter().enumerate().map(|(axis, size)| match size.value() {
+        Some(n) => n,
+        None if copies_zero && data.get(axis) == Some(size) => 0,
+        None => {
+            rests += 1;
+            -1
+        }
+    });
+    let target: Vec<i64> = target.collect();
+    if rests > 1 { Vec::new() } else { vec![Rewrite::Input(1, target)] }
+}
+
+fn flatten_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let Some(shape) = view.shape(0) else { return view.like_first(None) };
+    let axis = view.node.int_or("axis", 1);
+    let axis = if axis == shape.len() as i64 { shape.len() } else { view.axis(axis, shape.len())? };
+    let (Some(outer), Some(inner)) = (product(&shape[..axis]), product(&shape[axis..])) else {
+        return Err(view.contradiction(format!("{} is too large", view.show(shape))));
+    };
+    view.like_first(Some(vec![outer, inner]))
+}
+
+fn squeeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let Some(shape) = view.shape(0) else { return view.like_first(None) };
+    let axes = match view.list("axes", 1) {
+        Some(list) => list.into_iter().map(|a| view.axis(a, shape.len())).collect::<Result<Vec<_>, _>>()?,
+        None if view.node.input(1).is_some() => return view.like_first(None),
+        None => (0..shape.len()).filter(|&axis| shape[axis].is(1)).collect(),
+    };
+    let kept = shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, size)| size.clone());
+    view.like_first(Some(kept.collect()))
+}
+
+fn unsqueeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let (Some(shape), Some(list)) = (view.shape(0), view.list("axes", 1)) else { return view.like_first(None) };
+    let rank = shape.len() + list.len();
+    let axes = list.iter().map(|&a| view.axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
+    let mut sizes = shape.iter().cloned();
+    let filled = (0..rank).map(|axis| if axes.contains(&axis) { Some(Dim::known(1)) } else { sizes.next() });
+    let filled = filled.collect::<Option<Shape>>();
+    view.like_first(Some(filled.ok_or_else(|| view.contradiction("an axis is named twice"))?))
+}
+
+/// The order of axes of a Transpose; reversed unless said.
+pub fn permutation(node: &crate::graph::Node, rank: usize) -> Option<Vec<usize>> {
+    let Some(order) = node.ints("perm") else { return Some((0..rank).rev().collect()) };
+    let order: Vec<usize> = order.iter().map(|&axis| resolve_axis(axis, rank)).collect::<Option<_>>()?;
+    let mut seen = order.clone();
+    seen.sort_unstable();
+    (seen == (0..rank).collect::<Vec<_>>()).then_some(order)
+}
+
+fn transpose_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let Some(shape) = view.shape(0) else { return view.like_first(None) };
+    let order = permutation(view.node, shape.len())
+        .ok_or_else(|| view.contradiction(format!("its order does not fit {}", view.show(shape))))?;
+    view.like_first(Some(order.into_iter().map(|axis| shape[axis].clone()).collect()))
+}
+
+fn transpose_lanes(view: &mut LaneView) {
+    let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
+    match permutation(view.node(), layout.len()) {
+        Some(order) => view.set(0, order.into_iter().map(|axis| layout[axis].clone()).collect()),
+        None => LaneView::opaque(view),
+    }
+}

@@ -1,0 +1,182 @@
+//! The operator table: one row per operator, one file per operator family.
+//!
+//! A row says which revisions are understood and gives four functions: `infer` (types and shapes), `fold` (elements of
+//! small constants), `cost` (work as products of sizes) and `lanes` (which indices go together).
+//! Nothing outside this folder, and the lowering folders named like it, looks at an operator's name.
+
+mod bias;
+mod conv;
+mod cost_view;
+mod elementwise;
+mod fold_view;
+mod gemm;
+mod infer_view;
+mod join;
+mod layout;
+mod normalization;
+mod pool;
+mod reduce;
+mod shape;
+
+use std::ops::RangeInclusive;
+
+pub use bias::{Bias, BiasOf};
+pub use cost_view::{Cost, CostView, Product};
+pub use elementwise::broadcast;
+pub use fold_view::FoldView;
+pub use infer_view::{Fact, InferView};
+pub use layout::permutation;
+pub use pool::{Padding, Window};
+pub use reduce::reduced_axes;
+pub use shape::constant_value;
+
+use crate::graph::{Content, Graph, Node, Refusal};
+use crate::lanes::LaneView;
+
+/// Types and shapes of a node's outputs, one [`Fact`] per output.
+pub type Infer = fn(&mut InferView) -> Result<Vec<Fact>, Refusal>;
+/// Elements of the first output, when the inputs' elements are known.
+pub type Fold = fn(&FoldView) -> Option<Content>;
+/// Work of one run, as products of sizes.
+pub type CostOf = fn(&CostView) -> Cost;
+/// Which indices of the node's axes go together.
+pub type LanesOf = fn(&mut LaneView);
+/// What in a node counts lanes, given the sizes after a cut.
+pub type Counts = fn(&Resized) -> Vec<Rewrite>;
+
+/// One operator.
+#[derive(Debug)]
+pub struct OpRow {
+    /// Operator name.
+    pub name: &'static str,
+    /// Operator domain; the default domain is the empty string.
+    pub domain: &'static str,
+    /// Operator-set versions whose meaning the row covers.
+    pub opsets: RangeInclusive<i64>,
+    /// Types and shapes.
+    pub infer: Infer,
+    /// Elements of small constants.
+    pub fold: Fold,
+    /// Work.
+    pub cost: CostOf,
+    /// Lanes.
+    pub lanes: LanesOf,
+    /// Inputs that hold parameters when they are stored.
+    pub learnable: &'static [usize],
+    /// Inputs that hold running statistics.
+    pub statistics: &'static [usize],
+    /// Attributes and constant inputs that count lanes.
+    pub counts: Counts,
+    /// How a constant is added to the output.
+    pub bias: BiasOf,
+}
+
+/// The newest operator-set version whose changes were checked against the rows.
+pub const NEWEST_OPSET: i64 = 24;
+
+impl OpRow {
+    /// A row without parameters, contents, work of its own or counted attributes.
+    const fn new(name: &'static str, infer: Infer, lanes: LanesOf) -> Self {
+        Self {
+            name,
+            domain: "",
+            opsets: 1..=NEWEST_OPSET,
+            infer,
+            fold: FoldView::unknown,
+            cost: CostView::per_output_element,
+            lanes,
+            learnable: &[],
+            statistics: &[],
+            counts: Resized::nothing,
+            bias: bias::none,
+        }
+    }
+
+    const fn opsets(mut self, opsets: RangeInclusive<i64>) -> Self {
+        self.opsets = opsets;
+        self
+    }
+
+    const fn fold(mut self, fold: Fold) -> Self {
+        self.fold = fold;
+        self
+    }
+
+    const fn cost(mut self, cost: CostOf) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    const fn learnable(mut self, inputs: &'static [usize]) -> Self {
+        self.learnable = inputs;
+        self
+    }
+
+    const fn statistics(mut self, inputs: &'static [usize]) -> Self {
+        self.statistics = inputs;
+        self
+    }
+
+    const fn bias(mut self, bias: BiasOf) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    const fn counts(mut self, counts: Counts) -> Self {
+        self.counts = counts;
+        self
+    }
+}
+
+/// A node with the sizes it has after a cut.
+pub struct Resized<'a> {
+    /// The dense graph.
+    pub graph: &'a Graph,
+    /// The node.
+    pub node: &'a Node,
+    /// Sizes of its inputs after the cut, in order; `None` where unknown.
+    pub inputs: Vec<Option<crate::graph::Shape>>,
+    /// Sizes of its outputs after the cut.
+    pub outputs: Vec<Option<crate::graph::Shape>>,
+}
+
+/// A change that keeps a node right after a cut.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rewrite {
+    /// Set an integer attribute.
+    Int(&'static str, i64),
+    /// Set a list attribute.
+    Ints(&'static str, Vec<i64>),
+    /// Feed this input from a new constant list of integers.
+    Input(usize, Vec<i64>),
+}
+
+impl Resized<'_> {
+    /// For operators in which nothing counts lanes.
+    pub fn nothing(_: &Resized) -> Vec<Rewrite> {
+        Vec::new()
+    }
+}
+
+/// All rows, family by family.
+pub fn rows() -> impl Iterator<Item = &'static OpRow> {
+    [
+        conv::ROWS,
+        gemm::ROWS,
+        normalization::ROWS,
+        elementwise::ROWS,
+        pool::ROWS,
+        reduce::ROWS,
+        layout::ROWS,
+        join::ROWS,
+        shape::ROWS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The row of an operator by name, whatever the version.
+pub fn row(domain: &str, op: &str) -> Option<&'static OpRow> {
+    let domain = if domain == "ai.onnx" { "" } else { domain };
+    rows().find(|row| row.name == op && row.domain == domain)
+}

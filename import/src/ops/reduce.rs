@@ -1,0 +1,87 @@
+//! Reductions over axes, and softmax along one.
+
+use super::infer_view::resolve_axis;
+use super::{Fact, InferView, OpRow};
+use crate::graph::{Dim, Node, Refusal, Shape};
+use crate::lanes::LaneView;
+
+const fn reduction(name: &'static str) -> OpRow {
+    OpRow::new(name, reduce_infer, reduce_lanes)
+}
+
+pub(super) const ROWS: &[OpRow] = &[
+    reduction("ReduceMean"),
+    reduction("ReduceSum"),
+    reduction("ReduceMax"),
+    reduction("ReduceMin"),
+    OpRow::new("Softmax", same_infer, softmax_lanes),
+    OpRow::new("LogSoftmax", same_infer, softmax_lanes),
+];
+
+/// The axes a reduction removes: named ones, or all (none when told so).
+pub fn reduced_axes(node: &Node, listed: Option<Vec<i64>>, rank: usize) -> Option<Vec<usize>> {
+    match listed {
+        Some(list) if !list.is_empty() => list.into_iter().map(|axis| resolve_axis(axis, rank)).collect(),
+        _ if node.int_or("noop_with_empty_axes", 0) != 0 => Some(Vec::new()),
+        _ => Some((0..rank).collect()),
+    }
+}
+
+fn reduce_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let Some(shape) = view.shape(0) else { return view.like_first(None) };
+    let listed = view.list("axes", 1);
+    if listed.is_none() && view.node.input(1).is_some() {
+        return Err(view.unsupported("its axes are computed at run time"));
+    }
+    let axes = reduced_axes(view.node, listed, shape.len())
+        .ok_or_else(|| view.contradiction(format!("axes outside {}", view.show(shape))))?;
+    let keep = view.node.int_or("keepdims", 1) != 0;
+    let mut reduced: Shape = Vec::new();
+    for (axis, size) in shape.iter().enumerate() {
+        match axes.contains(&axis) {
+            false => reduced.push(size.clone()),
+            true if keep => reduced.push(Dim::known(1)),
+            true => {}
+        }
+    }
+    view.like_first(Some(reduced))
+}
+
+fn reduce_lanes(view: &mut LaneView) {
+    let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
+    let listed = view.node().ints("axes").map(<[i64]>::to_vec).or_else(|| view.ints(1));
+    let Some(axes) = reduced_axes(view.node(), listed, layout.len()) else { return LaneView::opaque(view) };
+    let keep = view.node().int_or("keepdims", 1) != 0;
+    let mut output = Vec::new();
+    for (position, axis) in layout.into_iter().enumerate() {
+        match axes.contains(&position) {
+            false => output.push(axis),
+            true => {
+                view.pin_from(&[axis], 0);
+                if keep {
+                    output.push(view.plain(&Dim::known(1)));
+                }
+            }
+        }
+    }
+    view.set(0, output);
+}
+
+fn same_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    view.like_first(view.shape(0).map(<[Dim]>::to_vec))
+}
+
+/// Before version 13 everything from the axis on is one distribution.
+fn softmax_lanes(view: &mut LaneView) {
+    let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
+    let old = view.node().opset < 13;
+    let axis = resolve_axis(view.node().int_or("axis", if old { 1 } else { -1 }), layout.len());
+    match axis {
+        Some(axis) if old => {
+            view.pin_from(&layout, axis);
+            view.set(0, layout);
+        }
+        Some(axis) => LaneView::along(view, axis),
+        None => LaneView::opaque(view),
+    }
+}

@@ -1,0 +1,107 @@
+//! Shape arithmetic and constants: Constant, Shape, Gather, Cast.
+
+use super::infer_view::resolve_axis;
+use super::{CostView, Fact, FoldView, InferView, OpRow};
+use crate::graph::{Content, Dim, Refusal};
+use crate::lanes::{LaneView, PinCode};
+use crate::proto::onnx::{NodeProto, TensorProto, text};
+use crate::tensor::{DType, Tensor};
+
+pub(super) const ROWS: &[OpRow] = &[
+    OpRow::new("Constant", constant_infer, LaneView::constants_only).fold(constant_fold).cost(CostView::free),
+    OpRow::new("Shape", shape_infer, LaneView::sizes_only).fold(shape_fold).cost(CostView::free),
+    OpRow::new("Gather", gather_infer, gather_lanes).fold(gather_fold).cost(CostView::free),
+    OpRow::new("Cast", cast_infer, LaneView::same_layout).fold(cast_fold),
+];
+
+/// The tensor in a Constant node, when that is how it states its value.
+pub fn constant_value(node: &NodeProto) -> Option<&TensorProto> {
+    let is_constant = text(&node.op_type) == "Constant" && matches!(text(&node.domain).as_ref(), "" | "ai.onnx");
+    is_constant.then(|| node.tensor("value")).flatten()
+}
+
+/// Value of the short forms (`value_int`, `value_floats` …).
+fn short_constant(node: &NodeProto) -> Option<Tensor> {
+    let ints = |shape: &[usize], v: &[i64]| Tensor::from_i64(shape, v).ok();
+    let floats = |shape: &[usize], v: &[f32]| Tensor::from_f32(shape, v).ok();
+    if let Some(n) = node.int("value_int") {
+        ints(&[], &[n])
+    } else if let Some(v) = node.ints("value_ints") {
+        ints(&[v.len()], v)
+    } else if let Some(x) = node.float("value_float") {
+        floats(&[], &[x])
+    } else {
+        node.floats("value_floats").and_then(|v| floats(&[v.len()], v))
+    }
+}
+
+fn constant_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let tensor =
+        short_constant(&view.node.proto).ok_or_else(|| view.unsupported("its value is sparse, text or absent"))?;
+    let shape = tensor.shape.iter().map(|&n| Dim::known(n as i64)).collect();
+    Ok(vec![Fact { dtype: Some(tensor.dtype), shape: Some(shape) }])
+}
+
+fn constant_fold(view: &FoldView) -> Option<Content> {
+    short_constant(&view.node.proto).map(Content::Tensor)
+}
+
+/// The part of a shape that `Shape` gives (`start` and `end` since version 15).
+fn shape_range(node: &crate::graph::Node, rank: usize) -> std::ops::Range<usize> {
+    let clamp = |n: i64| {
+        let rank = rank as i64;
+        (if n < 0 { n + rank } else { n }).clamp(0, rank) as usize
+    };
+    let start = clamp(node.int_or("start", 0));
+    let end = node.int("end").map_or(rank, clamp);
+    start..end.max(start)
+}
+
+fn shape_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let count = view.shape(0).map(|shape| shape_range(view.node, shape.len()).len());
+    let shape = count.map(|n| vec![Dim::known(n as i64)]);
+    Ok(vec![Fact { dtype: Some(DType::I64), shape }])
+}
+
+fn shape_fold(view: &FoldView) -> Option<Content> {
+    let shape = view.value(0)?.shape.as_ref()?;
+    Some(Content::list(shape[shape_range(view.node, shape.len())].to_vec()))
+}
+
+fn gather_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let (Some(data), Some(indices)) = (view.shape(0), view.shape(1)) else {
+        return view.like_first(None);
+    };
+    let axis = view.axis(view.node.int_or("axis", 0), data.len())?;
+    let shape = [&data[..axis], indices, &data[axis + 1..]].concat();
+    view.like_first(Some(shape))
+}
+
+fn gather_fold(view: &FoldView) -> Option<Content> {
+    let data = view.dims(0)?;
+    let indices = view.ints(1)?;
+    let picked = indices.iter().map(|&i| Some(data[resolve_axis(i, data.len())?].clone()));
+    Some(Content::Dims { scalar: view.content(1)?.is_scalar(), elements: picked.collect::<Option<_>>()? })
+}
+
+/// Axes other than the gathered one pass when the indices are a scalar or a list.
+fn gather_lanes(view: &mut LaneView) {
+    let (Some(data), Some(indices)) = (view.layout(0), view.layout(1)) else { return LaneView::opaque(view) };
+    let Some(axis) = resolve_axis(view.node().int_or("axis", 0), data.len()) else { return LaneView::opaque(view) };
+    view.pin(&data[axis], PinCode::NoExactForm);
+    view.set(0, [&data[..axis], indices.as_slice(), &data[axis + 1..]].concat());
+}
+
+fn cast_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+    let to = view.node.int_or("to", 0);
+    let dtype = i32::try_from(to).ok().and_then(DType::from_code);
+    let dtype = dtype.ok_or_else(|| view.contradiction(format!("element type {to} does not exist")))?;
+    Ok(vec![Fact { dtype: Some(dtype), shape: view.shape(0).map(<[Dim]>::to_vec) }])
+}
+
+fn cast_fold(view: &FoldView) -> Option<Content> {
+    let to = i32::try_from(view.node.int_or("to", 0)).ok().and_then(DType::from_code)?;
+    let from = view.value(0)?.dtype?;
+    let whole = |d: DType| matches!(d, DType::I64 | DType::I32);
+    (from == to || (whole(from) && whole(to))).then(|| view.content(0).cloned()).flatten()
+}

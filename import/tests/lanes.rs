@@ -1,0 +1,128 @@
+//! What can be cut from small models, each with one hazard.
+#![allow(clippy::unwrap_used)]
+
+use fixtures::models::small;
+use import::Model;
+use import::lanes::{AllocateError, Allocation, Lanes, PinCode, Plan, allocate, score};
+
+fn lanes_of(bytes: Vec<u8>) -> (Model, Lanes) {
+    let model = Model::from_bytes(bytes.into()).unwrap();
+    let lanes = Lanes::of(&model.graph, &[]);
+    (model, lanes)
+}
+
+/// Sizes of all groups, sorted.
+fn group_sizes(bytes: Vec<u8>) -> Vec<usize> {
+    let (_, lanes) = lanes_of(bytes);
+    let mut sizes: Vec<usize> = lanes.groups.iter().map(|g| g.lanes.len()).collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+#[test]
+fn channels_of_a_chain_are_lanes() {
+    assert_eq!(group_sizes(small::chain()), [8, 12]);
+}
+
+#[test]
+fn a_shortcut_ties_its_ends() {
+    assert_eq!(group_sizes(small::residual()), [8, 12]);
+}
+
+#[test]
+fn joined_branches_keep_their_own_groups() {
+    assert_eq!(group_sizes(small::concat()), [6, 8, 8, 10]);
+}
+
+#[test]
+fn a_depthwise_channel_is_the_channel_before() {
+    assert_eq!(group_sizes(small::depthwise()), [8, 12]);
+}
+
+#[test]
+fn whole_groups_of_a_grouped_convolution_are_cut() {
+    assert_eq!(group_sizes(small::grouped()), [4, 8]);
+}
+
+#[test]
+fn flattened_space_belongs_to_its_channel() {
+    assert_eq!(group_sizes(small::flatten_gemm()), [6, 10]);
+}
+
+#[test]
+fn weights_behind_a_transpose_are_cut_where_they_are_stored() {
+    let (model, lanes) = lanes_of(small::transposed_weight());
+    let stored = model.graph.find_stored("fc1.weight").unwrap();
+    assert_eq!(lanes.stored_axis(&model.graph, stored, 0).unwrap().iter().flatten().count(), 10);
+    assert_eq!(lanes.stored_axis(&model.graph, stored, 1).unwrap().iter().flatten().count(), 6);
+}
+
+#[test]
+fn a_weight_read_twice_ties_both_its_axes() {
+    assert_eq!(group_sizes(small::shared_weight()), [8]);
+}
+
+#[test]
+fn unknown_operators_pin_what_they_touch() {
+    let (model, lanes) = lanes_of(small::opaque());
+    assert!(!model.refusals.is_empty());
+    assert!(lanes.pins.iter().any(|pin| pin.reason.code == PinCode::Opaque), "{:?}", lanes.pins);
+}
+
+#[test]
+fn keep_patterns_pin() {
+    let model = Model::from_bytes(small::chain().into()).unwrap();
+    let lanes = Lanes::of(&model.graph, &["first".to_owned()]);
+    assert_eq!(lanes.groups.len(), 1);
+    assert!(lanes.pins.iter().any(|pin| pin.reason.code == PinCode::Keep));
+}
+
+#[test]
+fn every_hazard_meets_its_budgets() {
+    for (name, bytes) in small::all() {
+        let (model, lanes) = lanes_of(bytes);
+        let scores = score::magnitude(&model.graph, &lanes).unwrap();
+        for text in ["macs=60%", "params=60%", "channels=50%"] {
+            let budget = text.parse().unwrap();
+            for allocation in [Allocation::Uniform, Allocation::Global, Allocation::Banded] {
+                match allocate(&lanes, &scores, &[budget], allocation, 1) {
+                    Ok(kept) => assert!(budget.holds(&lanes, &kept), "{name} {text} {allocation:?}"),
+                    Err(error) => assert!(matches!(error, AllocateError::TooSmall { .. }), "{name}: {error}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plan_says_which_lanes_stay() {
+    let (model, lanes) = lanes_of(small::residual());
+    let scores = score::magnitude(&model.graph, &lanes).unwrap();
+    let kept = allocate(&lanes, &scores, &["macs=50%".parse().unwrap()], Allocation::Uniform, 1).unwrap();
+    let plan = Plan::from_kept(&model.graph, &lanes, &kept, "test");
+    let text = serde_json::to_string(&plan).unwrap();
+    let read: Plan = serde_json::from_str(&text).unwrap();
+    assert_eq!(read.kept(&model.graph, &lanes).unwrap(), kept);
+}
+
+#[test]
+fn a_plan_that_cuts_an_output_is_refused() {
+    let (model, lanes) = lanes_of(small::chain());
+    let last = lanes.pins.iter().find(|pin| pin.reason.code == PinCode::GraphOutput).unwrap();
+    let text = format!(
+        r#"{{"schema":1,"remove":[{{"tensor":"{}","axis":{},"indices":[0]}}]}}"#,
+        last.tensor, last.axis
+    );
+    let plan: Plan = serde_json::from_str(&text).unwrap();
+    let error = plan.kept(&model.graph, &lanes).unwrap_err().to_string();
+    assert!(error.contains("graph-output"), "{error}");
+}
+
+#[test]
+fn costs_match_a_count_by_hand() {
+    let (_, lanes) = lanes_of(small::chain());
+    let dense = vec![1.0; lanes.lanes.len()];
+    // 3→8 3×3 on 8×8, 8→12 3×3 on 4×4, 12→5 fully connected.
+    let macs = 8 * 8 * 8 * 27 + 4 * 4 * 12 * 72 + 60;
+    assert!((lanes.cost.macs(&dense) - f64::from(macs)).abs() < 0.5, "{}", lanes.cost.macs(&dense));
+}

@@ -1,0 +1,87 @@
+//! What can be said on the command line. The flags themselves are in [`crate::settings::flags`], shared by commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{certify, doctor, eval, inspect, prune, runtime, slim, train, verify};
+
+/// Makes a third-party ONNX network smaller, with evidence of what it kept.
+#[derive(Debug, Parser)]
+#[command(name = "espalier", version, max_term_width = 100)]
+#[command(after_help = "Start with `espalier doctor`, then `espalier inspect MODEL.onnx`.\n\
+    Exit status: 0 good, 1 a check did not hold, 2 could not do it, 130 interrupted.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Shared {
+    /// Settings file; `espalier.toml` in the working folder is read when there is one.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub(crate) config: Option<PathBuf>,
+    /// Results as text, or as one JSON document on stdout.
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Everywhere")]
+    pub(crate) format: Format,
+    /// No progress and no notes on stderr.
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+    /// Say more: the causes behind an error, what a child process said.
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
+    pub(crate) verbose: bool,
+}
+
+/// The form of results on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one document with a schema version.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what is in a model: lanes that can be cut, what is pinned and why, costs.
+    Inspect(inspect::Flags),
+    /// The whole way: search, cut, tune, verify, certify, report.
+    Prune(Box<prune::Flags>),
+    /// Cut a model without data: by magnitude, or as a plan says.
+    Slim(slim::Flags),
+    /// Train a network further, or from new weights.
+    Train(train::Flags),
+    /// Measure accuracy on ONNX Runtime.
+    Eval(eval::Flags),
+    /// Compare a model across runtimes, or with another model.
+    Verify(verify::Flags),
+    /// Measure how robust predictions are, with confidence.
+    Certify(certify::Flags),
+    /// Show what this program found on this machine, and what is missing.
+    Doctor(doctor::Flags),
+    /// Serve one runtime in this process (started by `espalier` itself).
+    #[command(hide = true)]
+    Runtime(runtime::Flags),
+}
+
+impl Command {
+    /// The command's name, as typed.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Inspect(_) => "inspect",
+            Self::Prune(_) => "prune",
+            Self::Slim(_) => "slim",
+            Self::Train(_) => "train",
+            Self::Eval(_) => "eval",
+            Self::Verify(_) => "verify",
+            Self::Certify(_) => "certify",
+            Self::Doctor(_) => "doctor",
+            Self::Runtime(_) => "runtime",
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! One file per command.
+
+pub(crate) mod certify;
+pub(crate) mod doctor;
+pub(crate) mod eval;
+pub(crate) mod inspect;
+pub(crate) mod prune;
+pub(crate) mod runtime;
+pub(crate) mod slim;
+pub(crate) mod train;
+pub(crate) mod verify;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command, Shared};
+use crate::interrupt;
+use crate::library;
+use crate::output::{Outcome, Told};
+use crate::progress::Progress;
+use crate::run::RESUME;
+
+/// What every command gets.
+pub(crate) struct Context {
+    /// The flags of every command.
+    pub(crate) shared: Shared,
+    /// Where results go.
+    pub(crate) told: Told,
+    /// Where progress goes.
+    pub(crate) progress: Progress,
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// One sentence for the user, with its causes behind it.
+pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
+    let context = Context { told: Told::of(&cli.shared), progress: Progress::of(&cli.shared), shared: cli.shared };
+    library::announce();
+    interrupt::listen(match cli.command {
+        Command::Prune(_) | Command::Train(_) => RESUME,
+        _ => "nothing was written; start the command again",
+    })?;
+    match cli.command {
+        Command::Inspect(flags) => inspect::run(&context, &flags),
+        Command::Prune(flags) => prune::run(&context, &flags),
+        Command::Slim(flags) => slim::run(&context, &flags),
+        Command::Train(flags) => train::run(&context, &flags),
+        Command::Eval(flags) => eval::run(&context, &flags),
+        Command::Verify(flags) => verify::run(&context, &flags),
+        Command::Certify(flags) => certify::run(&context, &flags),
+        Command::Doctor(flags) => doctor::run(&context, &flags),
+        Command::Runtime(flags) => runtime::run(&flags),
+    }
+}

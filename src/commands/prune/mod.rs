@@ -1,0 +1,185 @@
+//! `espalier prune`: the whole way. Search, cut, tune, verify, certify, report.
+
+mod dry;
+mod stages;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use super::slim::read_plan;
+use crate::digest;
+use crate::machine::Machine;
+use crate::output::Outcome;
+use crate::pictures::{DataDigest, Pictures};
+use crate::report::{self, Digests, Figures, Report};
+use crate::run::{Recipe, Run, publish, write_json, write_text};
+use crate::settings::{Settings, flags};
+use crate::subject::Subject;
+use crate::torch::Torch;
+use stages::Stages;
+pub(super) use stages::splice;
+
+/// Flags of `espalier prune`.
+#[derive(Debug, Args, Serialize)]
+#[command(after_help = "Examples:\n  espalier prune model.onnx --data pictures --to macs=50% -o run\n  \
+    espalier prune model.onnx --data pictures --to macs=50% --dry-run\n\
+    The slim model is run/slim.onnx, the report run/report.md. After Ctrl-C, add --resume.\n\
+    Exit status 1 when the runtimes do not agree on the slim model; then it stays in run/work.")]
+pub(crate) struct Flags {
+    /// The ONNX file.
+    #[serde(skip)]
+    model: PathBuf,
+    /// The run folder; the model's name with `.run` unless given.
+    #[arg(short, long, value_name = "DIR")]
+    #[serde(skip)]
+    out: Option<PathBuf>,
+    /// Continue an interrupted run.
+    #[arg(long)]
+    #[serde(skip)]
+    resume: bool,
+    /// Only say whether the budget can be met and what is pinned.
+    #[arg(long)]
+    #[serde(skip)]
+    dry_run: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    budget: flags::Budget,
+    #[command(flatten)]
+    #[serde(flatten)]
+    data: flags::Data,
+    #[command(flatten)]
+    search: flags::Search,
+    #[command(flatten)]
+    tune: flags::Tune,
+    #[command(flatten)]
+    #[serde(flatten)]
+    labels: flags::Labels,
+    #[command(flatten)]
+    certify: flags::Certify,
+    #[command(flatten)]
+    #[serde(flatten)]
+    minutes: flags::Minutes,
+    #[command(flatten)]
+    verify: flags::Verify,
+    #[command(flatten)]
+    #[serde(flatten)]
+    run: flags::Run,
+    #[command(flatten)]
+    #[serde(flatten)]
+    device: flags::Device,
+    #[command(flatten)]
+    #[serde(skip)]
+    set: flags::Set,
+}
+
+pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
+    let settings = Settings::resolve(&context.shared, flags, &flags.set.set)?;
+    let budgets = settings.budgets()?;
+    let subject = Subject::open(&flags.model, settings.keep())?;
+    let pictures = Pictures::open(&settings, &subject.model)?;
+    let settings = settings.decided(&pictures)?;
+    let forecast = dry::forecast(&subject, &settings, &budgets, &pictures)?;
+    if flags.dry_run {
+        context.told.result("prune", &forecast, || forecast.text())?;
+        return Ok(Outcome::Good);
+    }
+    let torch = Torch::require()?;
+    let versions = torch.versions()?;
+    context.progress.note(&format!("input: {}", pictures.input.describe()));
+    let model_digest = digest::file(&subject.path)?;
+    let data_digest = pictures.digest()?;
+    let recipe = Recipe::new("prune", &model_digest, Some(&serde_json::to_value(&data_digest)?), &settings)?;
+    let mut run = Run::open(&out(flags), &recipe, flags.resume, &context.progress)?;
+    let stages = Stages {
+        subject: &subject,
+        pictures: &pictures,
+        settings: &settings,
+        torch: &torch,
+        progress: &context.progress,
+        resume: flags.resume,
+    };
+    let report = follow(&stages, &mut run, &model_digest, data_digest, versions)?;
+    let passed = report.agreement.passed;
+    if passed {
+        let (mut plan, _) = read_plan(&run.work("search/plan.json"))?;
+        // Which lanes went; the weights on the way are not worth keeping.
+        plan.tensors.clear();
+        write_json(&run.path("plan.json"), &plan)?;
+        publish(&run.work("tuned.onnx"), &run.path("slim.onnx"))?;
+    }
+    context.told.result("prune", &report, || ending(&report, &run, passed))?;
+    Ok(Outcome::of(passed))
+}
+
+/// All stages in order, and the report they make.
+fn follow(
+    stages: &Stages<'_>,
+    run: &mut Run,
+    model_digest: &str,
+    data: DataDigest,
+    torch: serde_json::Map<String, serde_json::Value>,
+) -> Result<Report> {
+    let searched = stages.search(run)?;
+    let cut = stages.cut(run)?;
+    let tuned = stages.tune(run, &searched)?;
+    stages.splice(run)?;
+    let agreement = stages.verify(run)?;
+    let accuracy = stages.eval(run)?;
+    let certificates = stages.certify(run)?;
+    let latency = stages.latency(run)?;
+    let slim = Subject::open(&run.work("tuned.onnx"), &[])?;
+    let report = Report {
+        command_line: std::env::args().collect(),
+        settings: serde_json::to_value(stages.settings)?,
+        seed: stages.settings.seed(),
+        input: stages.pictures.input.clone(),
+        digests: Digests {
+            model: model_digest.to_owned(),
+            slim: digest::file(&slim.path)?,
+            data,
+            preprocessing: digest::text(&serde_json::to_string(&stages.pictures.input)?),
+        },
+        machine: Machine::here(stages.settings.threads()?),
+        torch,
+        budgets: cut.budgets,
+        dense: Figures { accuracy: accuracy.dense, cost: stages.subject.cost(), latency: latency.dense },
+        slim: Figures { accuracy: accuracy.slim, cost: slim.cost(), latency: latency.slim },
+        twin: cut.twin,
+        agreement,
+        certificates,
+        copies: tuned.copies(&searched),
+        stages: run.times().to_vec(),
+    };
+    write_json(&run.path("report.json"), &with_schema(&report)?)?;
+    write_text(&run.path("report.md"), report::markdown(&report).trim_end())?;
+    Ok(report)
+}
+
+/// The report as the run folder keeps it: with the schema that every JSON document has.
+fn with_schema(report: &Report) -> Result<serde_json::Value> {
+    Ok(crate::output::with_header("prune", serde_json::to_value(report)?))
+}
+
+fn ending(report: &Report, run: &Run, passed: bool) -> String {
+    let mut text = report::text(report);
+    if passed {
+        text.push_str(&format!("wrote {}\n", run.path("slim.onnx").display()));
+    } else {
+        let kept = run.work("tuned.onnx");
+        text.push_str(&format!("the runtimes do not agree, so the slim model stays at {}\n", kept.display()));
+    }
+    text
+}
+
+/// Where the run goes.
+fn out(flags: &Flags) -> PathBuf {
+    flags.out.clone().unwrap_or_else(|| {
+        let mut name = flags.model.file_stem().unwrap_or_default().to_owned();
+        name.push(".run");
+        PathBuf::from(name)
+    })
+}

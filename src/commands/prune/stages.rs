@@ -1,0 +1,206 @@
+//! The stages of `prune`, each with its files and its result. A finished stage is not done again.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use certify::accuracy::accuracy;
+use certify::agreement::twin::TwinReport;
+use certify::agreement::verify::Agreement;
+use certify::certificate::{Certificate, Subject as Named, certify};
+use certify::latency::Latency;
+use certify::statistics::binomial::Proportion;
+use export::cut;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::commands::slim::read_plan;
+use crate::evidence;
+use crate::gate;
+use crate::pictures::Pictures;
+use crate::progress::Progress;
+use crate::run::Run;
+use crate::settings::Settings;
+use crate::subject::{Reached, Subject};
+use crate::torch::{Job, Torch};
+
+/// What the stages work on.
+pub(super) struct Stages<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) pictures: &'a Pictures,
+    pub(super) settings: &'a Settings,
+    pub(super) torch: &'a Torch,
+    pub(super) progress: &'a Progress,
+    pub(super) resume: bool,
+}
+
+/// What espalier-torch said at the end of a job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Facts(Map<String, Value>);
+
+/// What the cut gave.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CutResult {
+    pub(super) twin: TwinReport,
+    pub(super) budgets: Vec<Reached>,
+}
+
+/// Something of both models.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Both<T> {
+    pub(super) dense: T,
+    pub(super) slim: T,
+}
+
+impl Facts {
+    /// Image-copies of this job, where it says.
+    fn own_copies(&self) -> Option<u64> {
+        self.0.get("copies")?.as_u64()
+    }
+
+    /// Image-copies of this job and the one before it.
+    pub(super) fn copies(&self, before: &Self) -> Option<u64> {
+        Some(self.own_copies()? + before.own_copies()?)
+    }
+}
+
+impl Stages<'_> {
+    /// Which lanes go: `work/search/plan.json`.
+    pub(super) fn search(&self, run: &mut Run) -> Result<Facts> {
+        let plan = run.work("search/plan.json");
+        run.stage("search", &[&plan], |run| {
+            let mut job = self.job(run, "search", self.subject.path.clone())?;
+            job.teacher = None;
+            self.start("search", &job, run)
+        })
+    }
+
+    /// The slim candidate, past its gate: `work/cut.onnx`.
+    pub(super) fn cut(&self, run: &mut Run) -> Result<CutResult> {
+        let file = run.work("cut.onnx");
+        run.stage("cut", &[&file], |run| {
+            let (plan, tensors) = read_plan(&run.work("search/plan.json"))?;
+            let subject = self.subject;
+            let slim = cut(&subject.model, &subject.lanes, &plan, &tensors, false)?;
+            let (seed, threads) = (self.settings.seed(), self.settings.threads()?);
+            let twin = gate::pass(subject, &plan, &tensors, Some(self.pictures), seed, threads)?;
+            slim.write(&subject.model, &file)?;
+            let kept = plan.kept(&subject.model.graph, &subject.lanes)?;
+            let budgets = subject.reached(&self.settings.budgets()?, &kept.as_numbers());
+            Ok(CutResult { twin, budgets })
+        })
+    }
+
+    /// New weights for the slim candidate: `work/tune/plan.json`.
+    pub(super) fn tune(&self, run: &mut Run, searched: &Facts) -> Result<Facts> {
+        let plan = run.work("tune/plan.json");
+        run.stage("tune", &[&plan], |run| {
+            let mut job = self.job(run, "tune", run.work("cut.onnx"))?;
+            job.budget.clear();
+            if let Some(copies) = searched.own_copies().and_then(|copies| i64::try_from(copies).ok()) {
+                job.tune.entry("spent").or_insert(copies.into());
+            }
+            self.start("tune", &job, run)
+        })
+    }
+
+    /// The candidate with its new weights: `work/tuned.onnx`.
+    pub(super) fn splice(&self, run: &mut Run) -> Result<()> {
+        let file = run.work("tuned.onnx");
+        run.stage("splice", &[], |run| splice(&run.work("cut.onnx"), &run.work("tune/plan.json"), &file))?;
+        // Published by an earlier run of the same recipe: the candidate has gone to its place.
+        if !file.exists() {
+            splice(&run.work("cut.onnx"), &run.work("tune/plan.json"), &file)?;
+        }
+        Ok(())
+    }
+
+    /// The slim model on every runtime.
+    pub(super) fn verify(&self, run: &mut Run) -> Result<Agreement> {
+        run.stage("verify", &[], |run| {
+            let slim = Subject::open(&run.work("tuned.onnx"), &[])?;
+            let inputs = self.pictures.batch(evidence::samples(self.settings))?;
+            evidence::agreement(&slim.path, &slim.model, &inputs, self.settings, self.progress)
+        })
+    }
+
+    /// How often both are right; without labels nothing.
+    pub(super) fn eval(&self, run: &mut Run) -> Result<Both<Option<Proportion>>> {
+        run.stage("eval", &[], |run| {
+            Ok(Both {
+                dense: self.right(&self.subject.path, "eval dense")?,
+                slim: self.right(&run.work("tuned.onnx"), "eval slim")?,
+            })
+        })
+    }
+
+    /// How robust both are, where that is asked for.
+    pub(super) fn certify(&self, run: &mut Run) -> Result<Option<Certificate>> {
+        let input = &self.pictures.input;
+        let side = input.height.min(input.width);
+        let settings = self.settings;
+        let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
+        let Some(asked) = asked else { return Ok(None) };
+        run.stage("certify", &[], |run| {
+            let named = |name: &str, model: PathBuf| Named { name: name.to_owned(), model };
+            let both = [named("dense", self.subject.path.clone()), named("slim", run.work("tuned.onnx"))];
+            let mut shown = evidence::shown(self.progress, "certify");
+            Ok(Some(certify(&both, &self.pictures.set, input, &asked, &mut shown)?))
+        })
+    }
+
+    /// How fast both are.
+    pub(super) fn latency(&self, run: &mut Run) -> Result<Both<Vec<Latency>>> {
+        run.stage("latency", &[], |run| {
+            let sample = self.pictures.input.input_shape(1)[1..].to_vec();
+            let threads = self.settings.threads()?;
+            let measure = |path: &Path| evidence::latencies(path, &sample, threads, self.progress);
+            Ok(Both { dense: measure(&self.subject.path), slim: measure(&run.work("tuned.onnx")) })
+        })
+    }
+
+    fn right(&self, path: &Path, name: &str) -> Result<Option<Proportion>> {
+        if !self.pictures.set.has_labels() {
+            return Ok(None);
+        }
+        let mut shown = evidence::shown(self.progress, name);
+        let found = accuracy(path, &self.pictures.set, &self.pictures.input, self.settings.threads()?, &mut shown)?;
+        Ok(Some(found.top1))
+    }
+
+    fn job(&self, run: &Run, phase: &str, model: PathBuf) -> Result<Job> {
+        let settings = self.settings;
+        Ok(Job {
+            model,
+            teacher: Some(self.subject.path.clone()),
+            data: settings.data()?.to_path_buf(),
+            split: None,
+            labels: settings.labels.unwrap_or(true),
+            input: self.pictures.input.clone(),
+            budget: settings.to.clone().unwrap_or_default(),
+            keep: settings.keep().to_vec(),
+            search: settings.search_with_task(),
+            tune: settings.tune.clone(),
+            seed: settings.seed(),
+            threads: settings.threads()?,
+            device: settings.device().to_owned(),
+            out: run.work(phase),
+            checkpoint: Some(run.work(&format!("{phase}.checkpoint"))),
+            resume: self.resume,
+            fresh: false,
+        })
+    }
+
+    fn start(&self, verb: &str, job: &Job, run: &Run) -> Result<Facts> {
+        let job_file = run.work(&format!("{verb}.job.json"));
+        Ok(Facts(self.torch.run(verb, job, &job_file, Some(&run.path("log.jsonl")), self.progress)?))
+    }
+}
+
+/// Puts a plan's new tensors into a model.
+pub(crate) fn splice(model: &Path, plan: &Path, out: &Path) -> Result<()> {
+    let subject = Subject::open(model, &[])?;
+    let (plan, tensors) = read_plan(plan)?;
+    let file = cut(&subject.model, &subject.lanes, &plan, &tensors, false)?;
+    file.write(&subject.model, out)?;
+    Ok(())
+}

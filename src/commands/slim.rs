@@ -1,0 +1,159 @@
+//! `espalier slim`: a cut without training. Lanes go by magnitude (or at random), or as a plan says.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use certify::agreement::twin::TwinReport;
+use clap::Args;
+use export::{Tensors, cut};
+use images::draw;
+use import::lanes::{Kept, Plan, allocate, score};
+use serde::Serialize;
+
+use super::Context;
+use crate::gate;
+use crate::numbers::{bytes, count};
+use crate::output::Outcome;
+use crate::pictures::Pictures;
+use crate::report::grid;
+use crate::settings::{Settings, flags};
+use crate::subject::{Cost, Reached, Subject, not_the_source};
+
+/// Flags of `espalier slim`.
+#[derive(Debug, Args, Serialize)]
+#[command(after_help = "Examples:\n  espalier slim resnet18.onnx --to channels=50% -o slim.onnx\n  \
+    espalier slim model.onnx --plan plan.json -o slim.onnx\n\
+    Nothing is trained, so expect accuracy to fall; `espalier prune` is the whole way.")]
+pub(crate) struct Flags {
+    /// The ONNX file.
+    #[serde(skip)]
+    model: PathBuf,
+    /// The slim file.
+    #[arg(short, long, value_name = "FILE")]
+    #[serde(skip)]
+    out: PathBuf,
+    /// Cut as this plan says, instead of by a budget.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "method", "allocation", "floor"])]
+    #[serde(skip)]
+    plan: Option<PathBuf>,
+    /// Drop fields of touched elements that this program does not know, instead of refusing them.
+    #[arg(long)]
+    #[serde(skip)]
+    lossy: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    budget: flags::Budget,
+    #[command(flatten)]
+    search: flags::Dataless,
+    #[command(flatten)]
+    #[serde(flatten)]
+    data: flags::Data,
+    #[command(flatten)]
+    #[serde(flatten)]
+    run: flags::Run,
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Done {
+    out: PathBuf,
+    budgets: Vec<Reached>,
+    dense: Cost,
+    slim: Cost,
+    lanes: usize,
+    removed: usize,
+    twin: TwinReport,
+}
+
+pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
+    let settings = Settings::resolve(&context.shared, flags, &[])?;
+    not_the_source(&flags.model, &flags.out)?;
+    let subject = Subject::open(&flags.model, settings.keep())?;
+    let pictures = settings.data.as_ref().map(|_| Pictures::open(&settings, &subject.model)).transpose()?;
+    let (plan, tensors) = match &flags.plan {
+        Some(path) => read_plan(path)?,
+        None => (choose(&subject, &settings)?, Tensors::default()),
+    };
+    let kept = plan.kept(&subject.model.graph, &subject.lanes)?;
+    let slim = cut(&subject.model, &subject.lanes, &plan, &tensors, flags.lossy)?;
+    let twin = gate::pass(&subject, &plan, &tensors, pictures.as_ref(), settings.seed(), settings.threads()?)?;
+    slim.write(&subject.model, &flags.out)?;
+    let done = Done::of(&subject, &settings, &flags.out, &kept, twin)?;
+    context.told.result("slim", &done, || done.text())?;
+    Ok(Outcome::Good)
+}
+
+/// A plan, and the tensors beside it where it replaces any.
+///
+/// # Errors
+/// When either cannot be read.
+pub(crate) fn read_plan(path: &Path) -> Result<(Plan, Tensors)> {
+    let plan = Plan::read(path)?;
+    let tensors = if plan.tensors.is_empty() {
+        Tensors::default()
+    } else {
+        Tensors::read(&path.with_file_name("tensors.safetensors"))?
+    };
+    Ok((plan, tensors))
+}
+
+/// A plan that meets the budgets.
+fn choose(subject: &Subject, settings: &Settings) -> Result<Plan> {
+    let budgets = settings.budgets()?;
+    let method = match settings.search.get("method") {
+        None => "magnitude",
+        Some(value) => value.as_str().unwrap_or_default(),
+    };
+    let (graph, lanes) = (&subject.model.graph, &subject.lanes);
+    let scores = match method {
+        "magnitude" => score::magnitude(graph, lanes)?,
+        "random" => random(lanes.lanes.len(), settings.seed()),
+        other => {
+            return Err(anyhow!(
+                "`{other}` needs pictures, which slim does without; use --method magnitude or random, or `espalier prune`"
+            ));
+        }
+    };
+    let kept = allocate(lanes, &scores, &budgets, settings.allocation()?, settings.floor()?)?;
+    let origin = format!("espalier slim, {method}, seed {}", settings.seed());
+    Ok(Plan::from_kept(graph, lanes, &kept, origin))
+}
+
+fn random(lanes: usize, seed: u64) -> Vec<f64> {
+    let mut rng = draw::rng(seed, "random lanes", 0, 0);
+    (0..lanes).map(|_| f64::from(draw::unit(&mut rng))).collect()
+}
+
+impl Done {
+    fn of(subject: &Subject, settings: &Settings, out: &Path, kept: &Kept, twin: TwinReport) -> Result<Self> {
+        let budgets = if settings.to.is_some() { settings.budgets()? } else { Vec::new() };
+        Ok(Self {
+            out: out.to_path_buf(),
+            budgets: subject.reached(&budgets, &kept.as_numbers()),
+            dense: subject.cost(),
+            slim: Subject::open(out, &[])?.cost(),
+            lanes: kept.0.len(),
+            removed: kept.0.len() - kept.count(),
+            twin,
+        })
+    }
+
+    fn text(&self) -> String {
+        let (dense, slim) = (&self.dense, &self.slim);
+        let row = |name: &str, dense: f64, slim: f64, show: fn(f64) -> String| {
+            [name.to_owned(), show(dense), show(slim), format!("×{:.3}", slim / dense.max(1.0))]
+        };
+        let mut text = grid(
+            &["", "dense", "slim", "change"],
+            &[
+                row("MACs", dense.macs, slim.macs, count),
+                row("parameters", dense.params, slim.params, count),
+                row("file size", dense.bytes as f64, slim.bytes as f64, |n| bytes(n as u64)),
+            ],
+        );
+        self.budgets.iter().for_each(|budget| text.push_str(&format!("{}\n", budget.line())));
+        text.push_str(&format!("removed {} of {} lanes\n", self.removed, self.lanes));
+        text.push_str(&format!("{}\nwrote {}\n", gate::line(&self.twin), self.out.display()));
+        text
+    }
+}

@@ -1,0 +1,55 @@
+//! `espalier verify`: one model on several runtimes, each in its own process.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use crate::evidence;
+use crate::numbers::small;
+use crate::output::Outcome;
+use crate::pictures::Pictures;
+use crate::report;
+use crate::run::write_json;
+use crate::settings::{Settings, flags};
+use crate::subject::Subject;
+
+/// Flags of `espalier verify`.
+#[derive(Debug, Args, Serialize)]
+#[command(after_help = "Example:\n  espalier verify slim.onnx --data pictures --runtimes ort,tract\n\
+    Exit status 1 when a runtime fails or two do not agree.")]
+pub(crate) struct Flags {
+    /// The ONNX file.
+    #[serde(skip)]
+    model: PathBuf,
+    /// Write the findings to this folder too, as verify.json.
+    #[arg(short, long, value_name = "DIR")]
+    #[serde(skip)]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    data: flags::Data,
+    #[command(flatten)]
+    verify: flags::Verify,
+    #[command(flatten)]
+    #[serde(flatten)]
+    run: flags::Run,
+}
+
+pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
+    let settings = Settings::resolve(&context.shared, flags, &[])?;
+    let subject = Subject::open(&flags.model, &[])?;
+    let pictures = Pictures::open(&settings, &subject.model)?;
+    let inputs = pictures.batch(evidence::samples(&settings))?;
+    let found = evidence::agreement(&subject.path, &subject.model, &inputs, &settings, &context.progress)?;
+    if let Some(folder) = &flags.out {
+        write_json(&folder.join("verify.json"), &found)?;
+    }
+    context.told.result("verify", &found, || {
+        let tolerance = small(found.tolerance.relative);
+        format!("{}{} pictures, relative tolerance {tolerance}\n", report::agreement(&found), found.samples)
+    })?;
+    Ok(Outcome::of(found.passed))
+}

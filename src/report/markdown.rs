@@ -1,0 +1,55 @@
+//! Reports as Markdown: `report.md` in the run folder.
+
+use super::{Report, rows};
+
+/// The whole report.
+pub(crate) fn markdown(report: &Report) -> String {
+    let mut text = "# Dense against slim\n\n".to_owned();
+    text.push_str(&table(&rows::HEAD, &rows::figures(report)));
+    text.push('\n');
+    rows::notes(report).iter().for_each(|note| text.push_str(&format!("- {note}\n")));
+    if let Some(certificate) = &report.certificates {
+        text.push_str("\n## What the certificates say\n\n");
+        certificate.laws.iter().for_each(|law| text.push_str(&format!("- {}\n", law.statement)));
+    }
+    text.push_str("\n## Agreement of the runtimes on the slim file\n\n");
+    text.push_str(&table(&rows::AGREEMENT_HEAD, &rows::agreement(&report.agreement)));
+    text.push_str("\n## Time\n\n");
+    text.push_str(&table(&["stage", "time"], &rows::stages(report)));
+    text.push_str("\n## To do it again\n\n");
+    text.push_str(&format!("```\n{}\n```\n\n", report.command_line.join(" ")));
+    let (digests, machine) = (&report.digests, &report.machine);
+    for (name, value) in [
+        ("seed", report.seed.to_string()),
+        ("threads", machine.threads.to_string()),
+        ("machine", format!("{} with {}", machine.platform, machine.instructions)),
+        ("espalier", machine.espalier.clone()),
+        ("model, SHA-256", digests.model.clone()),
+        ("slim, SHA-256", digests.slim.clone()),
+        ("pictures", format!("{} of the split `{}`", digests.data.pictures, digests.data.split)),
+        ("pixels, SHA-256", digests.data.pixels.clone()),
+        ("preprocessing, SHA-256", digests.preprocessing.clone()),
+    ] {
+        text.push_str(&format!("- {name}: {value}\n"));
+    }
+    text
+}
+
+fn table<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
+    let mut text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(N));
+    for row in rows {
+        text.push_str(&format!("| {} |\n", row.join(" | ")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::report;
+    use super::*;
+
+    #[test]
+    fn a_report_in_markdown() {
+        insta::assert_snapshot!(markdown(&report()));
+    }
+}

@@ -1,0 +1,90 @@
+//! What a run found, in one structure, and how it is shown. What was not measured is absent, never zero.
+
+mod markdown;
+mod rows;
+mod table;
+
+use certify::agreement::twin::TwinReport;
+use certify::agreement::verify::Agreement;
+use certify::certificate::Certificate;
+use certify::latency::Latency;
+use certify::statistics::binomial::Proportion;
+use images::preprocess::Preprocess;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub(crate) use markdown::markdown;
+pub(crate) use table::{agreement, grid, text};
+
+use crate::machine::Machine;
+use crate::pictures::DataDigest;
+use crate::run::StageTime;
+use crate::subject::{Cost, Reached};
+
+/// Everything that `prune` found, and what it takes to do it again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// The words of the command.
+    pub(crate) command_line: Vec<String>,
+    /// Flags and file together.
+    pub(crate) settings: Value,
+    /// What every random number was a function of.
+    pub(crate) seed: u64,
+    /// From pictures to inputs.
+    pub(crate) input: Preprocess,
+    /// What was read and what came out.
+    pub(crate) digests: Digests,
+    /// What did the work.
+    pub(crate) machine: Machine,
+    /// Versions and devices of espalier-torch.
+    pub(crate) torch: Map<String, Value>,
+    /// What was asked for and what was reached.
+    pub(crate) budgets: Vec<Reached>,
+    /// The model as given.
+    pub(crate) dense: Figures,
+    /// The model as made.
+    pub(crate) slim: Figures,
+    /// Slim against masked twin, right after the cut.
+    pub(crate) twin: TwinReport,
+    /// The slim model across runtimes.
+    pub(crate) agreement: Agreement,
+    /// Certificates of both.
+    pub(crate) certificates: Option<Certificate>,
+    /// Image-copies (one forward and backward of one image) of search and tuning.
+    pub(crate) copies: Option<u64>,
+    /// Time per stage.
+    pub(crate) stages: Vec<StageTime>,
+}
+
+/// SHA-256 of what was read and what came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Digests {
+    /// The model file.
+    pub(crate) model: String,
+    /// The slim file.
+    pub(crate) slim: String,
+    /// The pictures that figures are measured on.
+    pub(crate) data: DataDigest,
+    /// The preprocessing, as JSON.
+    pub(crate) preprocessing: String,
+}
+
+/// Figures of one model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    /// Top-1 accuracy, where there are labels.
+    pub(crate) accuracy: Option<Proportion>,
+    /// What it costs.
+    pub(crate) cost: Cost,
+    /// Latency by runtime; one that could not run it is not here.
+    pub(crate) latency: Vec<Latency>,
+}
+
+impl Figures {
+    fn latency_on(&self, runtime: &str) -> Option<&Latency> {
+        self.latency.iter().find(|latency| latency.identity.runtime == runtime)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod sample;

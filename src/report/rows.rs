@@ -1,0 +1,115 @@
+//! The lines of a report, dense against slim, before they are put into a table.
+
+use certify::agreement::verify::{Agreement, Pair};
+use certify::certificate::result::{LawResult, SubjectResult};
+use certify::latency::Latency;
+use certify::statistics::binomial::Proportion;
+
+use super::Report;
+use crate::numbers::{bytes, count, duration, or_absent, percent, small};
+
+/// The head of the rows of [`figures`].
+pub(super) const HEAD: [&str; 4] = ["", "dense", "slim", "change"];
+/// The head of the rows of [`agreement`].
+pub(super) const AGREEMENT_HEAD: [&str; 5] = ["runtimes", "largest error", "relative", "top-1 same", "agrees"];
+
+/// Name, dense, slim, change.
+pub(super) fn figures(report: &Report) -> Vec<[String; 4]> {
+    let (dense, slim) = (&report.dense, &report.slim);
+    let mut rows = vec![shares("accuracy", dense.accuracy.as_ref(), slim.accuracy.as_ref())];
+    for law in report.certificates.iter().flat_map(|certificate| &certificate.laws) {
+        rows.extend(certified(law));
+    }
+    rows.push(ratio("MACs", dense.cost.macs, slim.cost.macs, count));
+    rows.push(ratio("parameters", dense.cost.params, slim.cost.params, count));
+    rows.push(ratio("file size", dense.cost.bytes as f64, slim.cost.bytes as f64, |n| bytes(n as u64)));
+    for runtime in ["ort", "tract"] {
+        rows.push(latency(runtime, dense.latency_on(runtime), slim.latency_on(runtime)));
+    }
+    rows
+}
+
+/// Two runtimes, absolute error, relative error, top-1, verdict.
+pub(super) fn agreement(agreement: &Agreement) -> Vec<[String; 5]> {
+    let pairs = agreement.pairs.iter().map(pair);
+    let findings = agreement.findings.iter().map(|finding| {
+        let name = finding.runtime.name().to_owned();
+        [name, String::new(), String::new(), String::new(), format!("no: {finding}")]
+    });
+    pairs.chain(findings).collect()
+}
+
+/// Stage and its time.
+pub(super) fn stages(report: &Report) -> Vec<[String; 2]> {
+    report.stages.iter().map(|stage| [stage.stage.clone(), duration(stage.seconds)]).collect()
+}
+
+/// What must be said about the figures above, one sentence each.
+pub(super) fn notes(report: &Report) -> Vec<String> {
+    let mut notes: Vec<String> = report.budgets.iter().map(|reached| format!("{}.", reached.line())).collect();
+    notes.push(format!("{}.", crate::gate::line(&report.twin)));
+    if let Some(certificate) = &report.certificates {
+        let settings = &certificate.settings;
+        notes.push(format!(
+            "Certified: of {} images, ε {}, α {}, {} draws, exact binomial test; \
+             in brackets the Chernoff–Cramér figure, which is no certificate.",
+            certificate.images, settings.epsilon, settings.alpha, settings.draws
+        ));
+        notes.extend(certificate.notes.iter().cloned());
+    }
+    notes.push(format!("Input: {}.", report.input.describe()));
+    notes
+}
+
+fn shares(name: &str, dense: Option<&Proportion>, slim: Option<&Proportion>) -> [String; 4] {
+    let change = dense.zip(slim).map(|(dense, slim)| points(slim.share - dense.share));
+    let show = |proportion: &Proportion| percent(proportion.share);
+    [name.to_owned(), or_absent(dense, show), or_absent(slim, show), change.unwrap_or_default()]
+}
+
+fn certified(law: &LawResult) -> Option<[String; 4]> {
+    let [dense, slim] = law.subjects.as_slice() else { return None };
+    let change = points(slim.certified.share - dense.certified.share);
+    Some([format!("certified, {}", law.law), certified_cell(dense), certified_cell(slim), change])
+}
+
+fn certified_cell(subject: &SubjectResult) -> String {
+    let figure = subject.chernoff_below.map(|below| format!(" [{}]", percent(below.share)));
+    format!("{}{}", percent(subject.certified.share), figure.unwrap_or_default())
+}
+
+fn ratio(name: &str, dense: f64, slim: f64, show: impl Fn(f64) -> String) -> [String; 4] {
+    let change = if dense > 0.0 { format!("×{:.3}", slim / dense) } else { String::new() };
+    [name.to_owned(), show(dense), show(slim), change]
+}
+
+fn latency(runtime: &str, dense: Option<&Latency>, slim: Option<&Latency>) -> [String; 4] {
+    let batch = dense.or(slim).map_or(1, |latency| latency.batch);
+    let show = |l: &Latency| format!("{:.2} ms ({:.2} to {:.2})", l.median_ms, l.p10_ms, l.p90_ms);
+    let change = dense.zip(slim).map(|(dense, slim)| format!("×{:.3}", slim.median_ms / dense.median_ms));
+    let name = format!("latency, {runtime}, batch {batch}");
+    [name, or_absent(dense, show), or_absent(slim, show), change.unwrap_or_default()]
+}
+
+fn pair(pair: &Pair) -> [String; 5] {
+    let names = format!("{} and {}", pair.reference.name(), pair.candidate.name());
+    if let Some(fault) = &pair.fault {
+        return [names, String::new(), String::new(), String::new(), format!("no: {fault}")];
+    }
+    let absolute = pair.outputs.iter().map(|output| output.largest_absolute).fold(0.0, f64::max);
+    let relative: Option<Vec<f64>> = pair.outputs.iter().map(|output| output.largest_relative).collect();
+    let relative = relative.map(|all| all.into_iter().fold(0.0, f64::max));
+    let top1 = pair.outputs.iter().find_map(|output| output.top1);
+    [
+        names,
+        small(absolute),
+        relative.map_or_else(|| "no bound".to_owned(), small),
+        or_absent(top1, |top1| format!("{} of {}", top1.same, top1.same + top1.other)),
+        if pair.passed { "yes" } else { "no" }.to_owned(),
+    ]
+}
+
+/// A difference of shares in percentage points, with its sign.
+fn points(difference: f64) -> String {
+    format!("{:+.2} points", difference * 100.0)
+}

@@ -1,0 +1,58 @@
+//! A made-up report for tests, with one figure absent.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use super::Report;
+
+/// The report.
+pub(super) fn report() -> Report {
+    let proportion = |count: u64, of: u64| {
+        let share = count as f64 / of as f64;
+        json!({ "count": count, "of": of, "share": share, "lower": share - 0.01, "upper": share + 0.01, "confidence": 0.95 })
+    };
+    let latency = |ms: f64| {
+        json!({ "runtime": "ort", "version": "1.31.1", "device": "cpu", "batch": 1, "threads": 2, "runs": 50,
+            "median_ms": ms, "p10_ms": ms * 0.9, "p90_ms": ms * 1.2 })
+    };
+    let subject = |name: &str, certified: u64| {
+        json!({ "name": name, "certified": proportion(certified, 100), "chernoff_below": proportion(certified - 3, 100),
+            "draws": 18_000, "images": [] })
+    };
+    let agreement = |passed: bool| {
+        json!({ "output": "scores", "samples": 64, "largest_absolute": 2.1e-5, "largest_relative": 1.3e-6, "cosine": 1.0,
+            "unlike_specials": 0, "top1": { "ties": 1, "same": 63, "other": 0 }, "tolerance": 1e-4,
+            "least_tolerance": 1.3e-6, "passed": passed })
+    };
+    serde_json::from_value(json!({
+        "command_line": ["espalier", "prune", "model.onnx", "--data", "pictures", "--to", "macs=50%"],
+        "settings": { "to": ["macs=50%"] },
+        "seed": 7,
+        "input": { "layout": "nchw", "order": "rgb", "scale": 1.0 / 255.0, "mean": [0.5], "std": [0.25],
+            "resize": "none", "height": 32, "width": 32 },
+        "digests": { "model": "aa11", "slim": "bb22", "preprocessing": "ee55",
+            "data": { "split": "test", "pictures": 10_000, "pixels": "cc33", "labels": "dd44" } },
+        "machine": { "espalier": "0.1.0", "platform": "linux-x86_64", "instructions": "avx2", "cores": 2, "threads": 2 },
+        "torch": { "libtorch": "2.13.0" },
+        "budgets": [{ "budget": "macs=50%", "limit": 20.0e6, "reached": 19.9e6, "share": 0.4975 }],
+        "dense": { "accuracy": proportion(9_202, 10_000), "latency": [latency(1.9)],
+            "cost": { "macs": 40.8e6, "params": 272_474.0, "bytes": 1_108_574 } },
+        "slim": { "accuracy": proportion(9_047, 10_000), "latency": [latency(1.2)],
+            "cost": { "macs": 19.9e6, "params": 134_000.0, "bytes": 550_000 } },
+        "twin": { "samples": 36, "tolerance": { "relative": 1e-4, "poison": 1e-6 }, "culprit": null,
+            "worst": [{ "check": "outputs", "site": "scores", "relative": 8.0e-7, "sample": 3 }] },
+        "agreement": { "model": "slim.onnx", "samples": 64, "tolerance": { "relative": 1e-4, "outputs": {} },
+            "answered": [], "noise": null, "passed": false,
+            "findings": [{ "runtime": "torch", "fault": "missing", "message": "espalier-torch is not installed" }],
+            "pairs": [{ "reference": "ort", "candidate": "tract", "outputs": [agreement(true)], "fault": null, "passed": true }] },
+        "certificates": {
+            "settings": { "epsilon": 0.05, "alpha": 0.01, "draws": 200, "images": 100, "laws": ["rotation=10"],
+                "chernoff": null, "seed": 7, "threads": 2, "minutes": null },
+            "labelled": true, "images": 100, "clean": [], "clean_paired": [], "seconds": 12.0, "notes": [],
+            "laws": [{ "law": "rotation=10", "statement": "A certified image stays.", "paired": [],
+                "subjects": [subject("dense", 71), subject("slim", 68)] }] },
+        "copies": 1_200_000,
+        "stages": [{ "stage": "search", "seconds": 420.0 }, { "stage": "tune", "seconds": 2100.5 }]
+    }))
+    .unwrap()
+}

@@ -1,0 +1,55 @@
+//! Reports for a terminal.
+
+use certify::agreement::verify::Agreement;
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+
+use super::{Report, rows};
+use crate::numbers::duration;
+
+/// One line under the head, and nothing else.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// The whole report.
+pub(crate) fn text(report: &Report) -> String {
+    let mut text = grid(&rows::HEAD, &rows::figures(report));
+    text.push('\n');
+    text.push_str(&agreement(&report.agreement));
+    text.push('\n');
+    for note in rows::notes(report) {
+        text.push_str(&note);
+        text.push('\n');
+    }
+    let times: Vec<String> = rows::stages(report).iter().map(|[stage, time]| format!("{stage} {time}")).collect();
+    let all = report.stages.iter().map(|stage| stage.seconds).sum();
+    text.push_str(&format!("Time: {}; {} in all.\n", times.join(", "), duration(all)));
+    text
+}
+
+/// How runtimes agree.
+pub(crate) fn agreement(agreement: &Agreement) -> String {
+    grid(&rows::AGREEMENT_HEAD, &rows::agreement(agreement))
+}
+
+/// A table: the first column to the left, figures to the right. It ends with a line end.
+pub(crate) fn grid<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_header(head);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::report;
+    use super::*;
+
+    #[test]
+    fn a_report_on_the_terminal() {
+        insta::assert_snapshot!(text(&report()));
+    }
+}

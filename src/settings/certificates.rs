@@ -1,0 +1,96 @@
+//! How much evidence of robustness: a preset, and the flags that change one thing of it.
+
+use anyhow::Result;
+use certify::certificate::{Preset, Settings};
+use images::laws::Law;
+use serde::{Deserialize, Serialize};
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Certify {
+    /// Where the rest comes from; quick unless set.
+    pub(crate) preset: Option<Preset>,
+    /// The tolerated probability that a transformation changes the prediction.
+    pub(crate) epsilon: Option<f64>,
+    /// The probability that a certificate is wrong.
+    pub(crate) alpha: Option<f64>,
+    /// Random transformations per image.
+    pub(crate) draws: Option<u64>,
+    /// Images.
+    pub(crate) images: Option<usize>,
+    /// `NAME` or `NAME=SIZE`.
+    pub(crate) laws: Option<Vec<String>>,
+}
+
+impl Certify {
+    /// Decides everything, for pictures whose shorter side is `side`; `None` when certificates are off.
+    ///
+    /// # Errors
+    /// When a law is none, a number is out of its range, or the draws can never certify.
+    pub(crate) fn decide(
+        &self,
+        side: usize,
+        seed: u64,
+        threads: usize,
+        minutes: Option<f64>,
+    ) -> Result<Option<Settings>> {
+        let Some(preset) = self.preset.unwrap_or(Preset::Quick).settings(side) else { return Ok(None) };
+        let laws = match &self.laws {
+            Some(laws) => laws.iter().map(|law| Ok(Law::parse(law, side)?)).collect::<Result<_>>()?,
+            None => preset.laws,
+        };
+        let decided = Settings {
+            epsilon: self.epsilon.unwrap_or(preset.epsilon),
+            alpha: self.alpha.unwrap_or(preset.alpha),
+            draws: self.draws.unwrap_or(preset.draws),
+            images: self.images.unwrap_or(preset.images),
+            chernoff: preset.chernoff,
+            laws,
+            seed,
+            threads,
+            minutes,
+        };
+        decided.check()?;
+        Ok(Some(decided))
+    }
+}
+
+impl From<&Settings> for Certify {
+    /// The flags that ask for exactly this.
+    fn from(decided: &Settings) -> Self {
+        Self {
+            preset: None,
+            epsilon: Some(decided.epsilon),
+            alpha: Some(decided.alpha),
+            draws: Some(decided.draws),
+            images: Some(decided.images),
+            laws: Some(decided.laws.iter().map(ToString::to_string).collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn presets_are_changed_one_thing_at_a_time() {
+        let decide = |asked: &Certify| asked.decide(32, 5, 2, None);
+        let quick = decide(&Certify::default()).unwrap().unwrap();
+        assert_eq!((quick.draws, quick.images, quick.seed), (200, 100, 5));
+        let asked = Certify { draws: Some(300), laws: Some(vec!["blur=2".to_owned()]), ..Certify::default() };
+        let decided = decide(&asked).unwrap().unwrap();
+        assert_eq!((decided.draws, decided.images), (300, 100));
+        assert_eq!(decided.laws, [Law::Blur { sigma: 2.0 }]);
+        let off = Certify { preset: Some(Preset::Off), ..Certify::default() };
+        assert_eq!(decide(&off).unwrap(), None);
+    }
+
+    #[test]
+    fn draws_that_can_never_certify_are_refused_up_front() {
+        let few = Certify { draws: Some(50), ..Certify::default() };
+        assert!(few.decide(32, 0, 1, None).unwrap_err().to_string().contains("never certify"));
+    }
+}

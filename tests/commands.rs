@@ -1,0 +1,102 @@
+//! What holds for every command: help with an example, JSON with a schema, exit statuses, closed pipes.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::process::Stdio;
+
+use support::Place;
+
+const COMMANDS: [&str; 8] = ["inspect", "prune", "slim", "train", "eval", "verify", "certify", "doctor"];
+
+#[test]
+fn every_help_shows_an_example() {
+    let place = Place::new();
+    for command in COMMANDS {
+        let help = place.good(&[command, "--help"]);
+        assert!(help.contains("Example") && help.contains(&format!("espalier {command}")), "{help}");
+    }
+}
+
+#[test]
+fn usage_errors_have_status_2() {
+    let place = Place::new();
+    for wrong in [vec!["slim"], vec!["fly"], vec!["eval", "m.onnx", "--mean", "dark"], vec![]] {
+        let output = place.espalier(&wrong).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(output.stdout.is_empty(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn every_result_is_one_document_with_a_schema() {
+    let place = Place::new();
+    let (model, data) = (place.model("chain"), place.pictures("pictures"));
+    let few = ["--draws", "90", "--images", "5", "--laws", "noise"];
+    for arguments in [
+        vec!["inspect", &model],
+        vec!["slim", &model, "--to", "channels=50%", "-o", "slim.onnx"],
+        vec!["eval", &model, "--data", &data],
+        vec!["verify", &model, "--data", &data, "--runtimes", "ort,tract"],
+        [vec!["certify", &model, "slim.onnx", "--data", &data], few.to_vec()].concat(),
+    ] {
+        let document = place.json(&arguments);
+        assert_eq!(document["schema"], 1, "{arguments:?}");
+        assert_eq!(document["command"], arguments[0], "{arguments:?}");
+    }
+}
+
+#[test]
+fn errors_are_documents_too() {
+    let place = Place::new();
+    let output = place.espalier(&["inspect", "nothing.onnx", "--format", "json"]).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &document["command"]), (Some(2), &"inspect".into()));
+    assert!(document["error"].as_str().unwrap().contains("nothing.onnx"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::new();
+    let model = place.model("resnet56");
+    let mut child = place.espalier(&["inspect", &model]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_runtime_that_is_missing_fails_the_check_and_the_others_are_reported() {
+    let place = Place::new();
+    let (model, data) = (place.model("chain"), place.pictures("pictures"));
+    let output = place
+        .espalier(&["verify", &model, "--data", &data, "--format", "json"])
+        .env("ESPALIER_TORCH", "/nonexistent/espalier-torch")
+        .output()
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{document}");
+    assert_eq!(document["findings"][0]["runtime"], "torch");
+    assert_eq!(document["pairs"][0]["passed"], true, "{document}");
+}
+
+#[test]
+fn the_settings_file_has_the_same_keys_as_the_flags() {
+    let place = Place::new();
+    let (model, data) = (place.model("chain"), place.pictures("pictures"));
+    let flags = ["--mean", "0.5", "--std", "0.25", "--scale", "1/255", "--split", "train", "--order", "bgr"];
+    let by_flags = place.json(&[&["eval", &model, "--data", &data], &flags[..]].concat());
+    let file = "data = \"pictures\"\nsplit = \"train\"\n[input]\nmean = [0.5]\nstd = [0.25]\norder = \"bgr\"\n";
+    fs::write(place.path("espalier.toml"), file).unwrap();
+    assert_eq!(place.json(&["eval", &model]), by_flags);
+    assert_ne!(place.json(&["eval", &model, "--split", "test"]), by_flags);
+}
+
+#[test]
+fn doctor_names_the_cure() {
+    let place = Place::new();
+    let output = place.espalier(&["doctor"]).env("ESPALIER_TORCH", "/nonexistent/espalier-torch").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("MISSING") && text.contains("cure:"), "{text}");
+}

@@ -1,0 +1,199 @@
+//! `prune` from outside: its stages, its run folder, interruption and resumption. A script stands in for
+//! `espalier-torch`, so that none of this needs libtorch; the last test goes the whole way where it was built.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Place, said};
+
+const PLAN: &str = r#"{"schema": 1, "remove": [{"tensor": "first.conv.weight", "axis": 0, "indices": [1, 3, 4, 6]}]}"#;
+
+struct Stage {
+    place: Place,
+    model: String,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let place = Place::new();
+        let model = place.model("chain");
+        place.pictures("pictures");
+        fs::write(place.path("plan.json"), PLAN).unwrap();
+        support::stand_in(&place);
+        Self { place, model }
+    }
+
+    fn prune(&self, more: &[&str]) -> Command {
+        let arguments = ["prune", &self.model, "--data", "pictures", "--to", "macs=60%", "-o", "run"];
+        let quick = ["--draws", "90", "--images", "6", "--laws", "noise", "--runtimes", "ort,tract"];
+        let mut command = self.place.espalier(&[&arguments[..], &quick, more].concat());
+        command.env("ESPALIER_TORCH", self.place.path("torch.sh"));
+        command
+    }
+
+    fn good(&self, more: &[&str]) -> String {
+        let output = self.prune(more).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.place.path("calls")).unwrap();
+        calls.lines().filter(|call| *call != "versions").map(str::to_owned).collect()
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.place.path(name)).unwrap()
+    }
+}
+
+#[test]
+fn a_run_leaves_a_slim_model_and_a_report() {
+    let stage = Stage::set();
+    let text = stage.good(&[]);
+    assert!(
+        text.contains("accuracy") && text.contains("certified, noise") && text.contains("wrote run/slim.onnx"),
+        "{text}"
+    );
+    let report: Value = serde_json::from_slice(&stage.read("run/report.json")).unwrap();
+    assert_eq!((&report["schema"], &report["command"]), (&1.into(), &"prune".into()));
+    assert_eq!(report["copies"], 32);
+    assert_eq!(report["budgets"][0]["budget"], "macs=60%");
+    assert!(report["slim"]["cost"]["macs"].as_f64() < report["dense"]["cost"]["macs"].as_f64());
+    assert_eq!(report["dense"]["latency"].as_array().unwrap().len(), 2);
+    assert_eq!(report["agreement"]["passed"], true);
+    assert!(String::from_utf8(stage.read("run/settings.toml")).unwrap().contains("macs=60%"));
+    assert_eq!(String::from_utf8(stage.read("run/log.jsonl")).unwrap().lines().count(), 2);
+    for name in ["run/report.md", "run/plan.json"] {
+        assert!(!stage.read(name).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn what_was_not_measured_says_so() {
+    let stage = Stage::set();
+    for number in 0..4 {
+        stage.place.picture(&format!("flat/{number}.ppm"), 8, number * 40);
+    }
+    let text = stage.good(&["--data", "flat", "--preset", "off"]);
+    assert!(text.contains("not measured") && !text.contains("certified"), "{text}");
+    let report: Value = serde_json::from_slice(&stage.read("run/report.json")).unwrap();
+    assert!(report["dense"]["accuracy"].is_null() && report["certificates"].is_null());
+}
+
+#[test]
+fn a_finished_run_is_not_done_again() {
+    let stage = Stage::set();
+    stage.good(&[]);
+    let slim = stage.read("run/slim.onnx");
+    let again = stage.prune(&[]).output().unwrap();
+    assert_eq!(again.status.code(), Some(2));
+    assert!(said(&again).contains("--resume"), "{}", said(&again));
+    stage.good(&["--resume"]);
+    assert_eq!(stage.calls(), ["search", "tune"]);
+    assert_eq!(stage.read("run/slim.onnx"), slim);
+    let other = stage.prune(&["--resume", "--seed", "9"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(2));
+    assert!(said(&other).contains("seed"), "{}", said(&other));
+}
+
+#[test]
+fn ctrl_c_reaches_the_child_and_the_run_goes_on_afterwards() {
+    let stage = Stage::set();
+    fs::write(stage.place.path("wait"), "").unwrap();
+    let child = stage.prune(&[]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(|| stage.place.path("run/log.jsonl").metadata().is_ok_and(|log| log.len() > 0));
+    let output = interrupted(child);
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(said(&output).contains("--resume"), "{}", said(&output));
+    assert!(!stage.place.path("run/slim.onnx").exists());
+    fs::remove_file(stage.place.path("wait")).unwrap();
+    stage.good(&["--resume"]);
+    assert_eq!(stage.calls(), ["search", "search", "tune"]);
+
+    let unbroken = Stage::set();
+    unbroken.good(&[]);
+    assert_eq!(stage.read("run/slim.onnx"), unbroken.read("run/slim.onnx"));
+}
+
+#[test]
+fn a_killed_run_goes_on_too() {
+    let stage = Stage::set();
+    fs::write(stage.place.path("wait"), "").unwrap();
+    let mut child = stage.prune(&["--quiet"]).spawn().unwrap();
+    wait_for(|| stage.place.path("run/log.jsonl").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::remove_file(stage.place.path("wait")).unwrap();
+    stage.good(&["--resume"]);
+    assert!(stage.place.path("run/slim.onnx").exists());
+}
+
+#[test]
+fn a_child_that_dies_is_one_sentence() {
+    let stage = Stage::set();
+    let script = "#!/bin/sh\n[ \"$1\" = versions ] && echo '{}' && exit 0\necho 'std::bad_alloc' >&2\nkill -SEGV $$\n";
+    fs::write(stage.place.path("torch.sh"), script).unwrap();
+    let output = stage.prune(&[]).output().unwrap();
+    let sentence = support::one_sentence(&output);
+    assert!(sentence.contains("signal 11") && sentence.contains("bad_alloc"), "{sentence}");
+}
+
+#[test]
+fn without_the_second_program_prune_says_what_to_do() {
+    let stage = Stage::set();
+    let alone = stage.place.path("espalier");
+    fs::copy(env!("CARGO_BIN_EXE_espalier"), &alone).unwrap();
+    let output = Command::new(alone)
+        .args(["prune", &stage.model, "--data", "pictures", "--to", "macs=60%"])
+        .current_dir(stage.place.path("."))
+        .env_remove("ESPALIER_TORCH")
+        .output()
+        .unwrap();
+    let sentence = support::one_sentence(&output);
+    assert!(sentence.contains("espalier-torch") && sentence.contains("install"), "{sentence}");
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let stage = Stage::set();
+    let before = stage.place.names();
+    let text = stage.good(&["--dry-run"]);
+    assert!(text.contains("can be met") && text.contains("graph-output"), "{text}");
+    assert_eq!(stage.place.names(), before);
+    let impossible = stage.prune(&["--dry-run", "--to", "macs=0.1%"]).output().unwrap();
+    assert!(support::one_sentence(&impossible).contains("cannot be met"));
+}
+
+/// Search and training by libtorch, on pictures so few that nothing is learned.
+#[test]
+fn the_whole_way_with_libtorch() {
+    let Some(torch) = support::torch() else { return };
+    let stage = Stage::set();
+    let few =
+        ["--epochs", "2", "--batch", "10", "--set", "search.batch=10", "--set", "tune.warm_up=1", "--threads", "1"];
+    let output = stage.prune(&few).env("ESPALIER_TORCH", torch).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_slice(&stage.read("run/report.json")).unwrap();
+    assert!(report["budgets"][0]["share"].as_f64().unwrap() <= 0.6);
+    assert_eq!(report["agreement"]["passed"], true);
+}
+
+fn wait_for(happened: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it did not happen within a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn interrupted(child: Child) -> std::process::Output {
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    child.wait_with_output().unwrap()
+}
