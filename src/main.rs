@@ -12,6 +12,7 @@ mod cli;
 mod commands;
 mod digest;
 mod evidence;
+mod freed;
 mod gate;
 mod interrupt;
 mod library;

@@ -11,6 +11,8 @@ use crate::output::complain;
 
 /// Plain lines come at most this often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// From then on the pace says how much time is left.
+const PACE_AFTER: Duration = Duration::from_secs(1);
 const BAR: &str = "{prefix:>10} [{wide_bar:.cyan/dim}] {pos}/{len} {msg}";
 
 /// Where progress is shown.
@@ -89,8 +91,9 @@ pub(crate) struct Meter {
 impl Meter {
     /// Shows how far the work is. Without a time left, one is told from the pace so far.
     pub(crate) fn tick(&mut self, mut tick: Tick) {
-        if tick.left.is_none() && tick.done > 0 {
-            let pace = self.begun.elapsed().as_secs_f64() / tick.done as f64;
+        let elapsed = self.begun.elapsed();
+        if tick.left.is_none() && (1..tick.total).contains(&tick.done) && elapsed >= PACE_AFTER {
+            let pace = elapsed.as_secs_f64() / tick.done as f64;
             tick.left = Some(pace * tick.total.saturating_sub(tick.done) as f64);
         }
         if let Some(bar) = &self.bar {
@@ -101,7 +104,7 @@ impl Meter {
         let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY);
         if self.lines && (due || tick.done == tick.total) {
             self.last_line = Some(Instant::now());
-            complain(&format!("{}: {}/{} {}", self.name, tick.done, tick.total, tick.words()));
+            complain(format!("{}: {}/{} {}", self.name, tick.done, tick.total, tick.words()).trim_end());
         }
     }
 

@@ -38,12 +38,15 @@ fn every_result_is_one_document_with_a_schema() {
         vec!["inspect", &model],
         vec!["slim", &model, "--to", "channels=50%", "-o", "slim.onnx"],
         vec!["eval", &model, "--data", &data],
-        vec!["verify", &model, "--data", &data, "--runtimes", "ort,tract"],
-        [vec!["certify", &model, "slim.onnx", "--data", &data], few.to_vec()].concat(),
+        vec!["verify", &model, "--data", &data, "--runtimes", "ort,tract", "-o", "found"],
+        [vec!["certify", &model, "slim.onnx", "--data", &data, "-o", "found"], few.to_vec()].concat(),
     ] {
         let document = place.json(&arguments);
         assert_eq!(document["schema"], 1, "{arguments:?}");
         assert_eq!(document["command"], arguments[0], "{arguments:?}");
+    }
+    for name in ["found/verify.json", "found/certify.json"] {
+        assert!(place.path(name).exists(), "{name}");
     }
 }
 

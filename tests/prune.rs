@@ -29,7 +29,11 @@ impl Stage {
     }
 
     fn prune(&self, more: &[&str]) -> Command {
-        let arguments = ["prune", &self.model, "--data", "pictures", "--to", "macs=60%", "-o", "run"];
+        self.prune_on("pictures", more)
+    }
+
+    fn prune_on(&self, data: &str, more: &[&str]) -> Command {
+        let arguments = ["prune", &self.model, "--data", data, "--to", "macs=60%", "-o", "run"];
         let quick = ["--draws", "90", "--images", "6", "--laws", "noise", "--runtimes", "ort,tract"];
         let mut command = self.place.espalier(&[&arguments[..], &quick, more].concat());
         command.env("ESPALIER_TORCH", self.place.path("torch.sh"));
@@ -80,7 +84,8 @@ fn what_was_not_measured_says_so() {
     for number in 0..4 {
         stage.place.picture(&format!("flat/{number}.ppm"), 8, number * 40);
     }
-    let text = stage.good(&["--data", "flat", "--preset", "off"]);
+    let output = stage.prune_on("flat", &["--preset", "off"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("not measured") && !text.contains("certified"), "{text}");
     let report: Value = serde_json::from_slice(&stage.read("run/report.json")).unwrap();
     assert!(report["dense"]["accuracy"].is_null() && report["certificates"].is_null());
@@ -166,7 +171,7 @@ fn a_dry_run_writes_nothing() {
     let text = stage.good(&["--dry-run"]);
     assert!(text.contains("can be met") && text.contains("graph-output"), "{text}");
     assert_eq!(stage.place.names(), before);
-    let impossible = stage.prune(&["--dry-run", "--to", "macs=0.1%"]).output().unwrap();
+    let impossible = stage.prune(&["--dry-run", "--to", "params=0.1%"]).output().unwrap();
     assert!(support::one_sentence(&impossible).contains("cannot be met"));
 }
 

@@ -4,12 +4,15 @@ use std::io::Write;
 
 use serde_json::{Map, Value, json};
 
+use crate::session::Stop;
+
 /// Numbers of one step beside the loss, by name, in the order they are written.
 pub type Figures = Vec<(&'static str, f64)>;
 
 /// Where events go.
 pub struct Events {
     out: Box<dyn Write + Send>,
+    stop: Stop,
 }
 
 /// One step of a phase, as it is told.
@@ -30,14 +33,15 @@ pub struct Step<'a> {
 }
 
 impl Events {
-    /// Events on standard output.
-    pub fn stdout() -> Self {
-        Self::to(Box::new(std::io::stdout()))
+    /// Events on standard output; `stop` is raised when nobody reads them any more, so that a job does not outlive the
+    /// program that asked for it.
+    pub fn stdout(stop: Stop) -> Self {
+        Self { out: Box::new(std::io::stdout()), stop }
     }
 
     /// Events to any writer.
     pub fn to(out: Box<dyn Write + Send>) -> Self {
-        Self { out }
+        Self { out, stop: Stop::default() }
     }
 
     /// One step was done. Figures that are not finite are left out, since JSON has no form for them.
@@ -75,8 +79,9 @@ impl Events {
         self.line(&json!({ "event": "error", "message": message }));
     }
 
-    /// A reader that has gone away is no reason to stop: the outcome is in files.
     fn line(&mut self, event: &Value) {
-        let _ = writeln!(self.out, "{event}").and_then(|()| self.out.flush());
+        if writeln!(self.out, "{event}").and_then(|()| self.out.flush()).is_err() {
+            self.stop.raise();
+        }
     }
 }

@@ -43,7 +43,7 @@ struct JobArgs {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Search(args) => with_job(&args, |job, events, stop| search::search(job, events, stop)),
+        Command::Search(args) => with_job(&args, search::search),
         Command::Tune(args) => with_job(&args, |job, events, stop| tune::tune(job, "tune", events, stop)),
         Command::Train(args) => with_job(&args, |job, events, stop| tune::tune(job, "train", events, stop)),
         Command::Run(args) => run::run(&args).map_err(CsamError::from),
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            Events::stdout().error(&error.to_string());
+            Events::stdout(Stop::default()).error(&error.to_string());
             ExitCode::from(error.status())
         }
     }
@@ -68,5 +68,5 @@ fn with_job(args: &JobArgs, work: impl FnOnce(&Job, Events, Stop) -> Result<(), 
     let stop = Stop::on_signal().map_err(|error| CsamError::Torch(error.to_string()))?;
     let job = Job::open(&args.job)?;
     session::set_threads(job.threads);
-    work(&job, Events::stdout(), stop)
+    work(&job, Events::stdout(stop.clone()), stop)
 }

@@ -77,7 +77,7 @@ fn uniform_noise_flips_as_often_as_the_formula_says() {
     let kept: Vec<bool> = (0..40).map(|i| i >= 20).collect();
     let (wanted, draws) = (4.0, 4000);
     let at = |step| Start { lanes: &lanes, scores: &scores, kept: &kept, flips: wanted, seed: 9, step };
-    let mut counts = vec![0u32; 40];
+    let mut counts = [0u32; 40];
     for step in 0..draws {
         let moved = perturb(Perturb::Uniform, &at(step), &[]);
         counts.iter_mut().zip(moved).for_each(|(count, kept)| *count += u32::from(kept));
@@ -93,6 +93,9 @@ fn uniform_noise_flips_as_often_as_the_formula_says() {
     }
     assert!((expected - wanted).abs() < 1e-6);
 }
+
+/// A way onto the budget.
+type Project<'a> = dyn Fn(&[f64]) -> Projected + 'a;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -154,7 +157,7 @@ proptest! {
     ) {
         let lanes = lanes(&[4, 8]);
         let kept: Vec<bool> = (0..12).map(|lane| lane % 2 == 0).collect();
-        let both: [&dyn Fn(&[f64]) -> Projected; 2] =
+        let both: [&Project; 2] =
             [&|c| to_cost(&lanes, c, &HALF, 0.3), &|c| to_widths(&lanes, c, &kept, 0.3)];
         for project in both {
             let value = |c: &[f64]| -> f64 { project(c).soft.iter().zip(&weights).map(|(c, w)| c * w).sum() };

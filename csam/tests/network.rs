@@ -19,7 +19,7 @@ fn training(model: &Model) -> Network {
 fn drawn(shape: &[i64], seed: f64) -> Tensor {
     let count: i64 = shape.iter().product();
     let steps = Tensor::arange(count, (Kind::Double, Device::Cpu));
-    ((steps * 12.9898 + seed) .sin() * 43_758.545_3).frac().reshape(shape).to_kind(Kind::Float)
+    ((steps * 12.9898 + seed).sin() * 43_758.545_3).frac().reshape(shape).to_kind(Kind::Float)
 }
 
 fn pictures(count: i64) -> Tensor {
@@ -120,7 +120,7 @@ fn one_tensor_used_twice_is_one_parameter() {
     let at = [3, 2, 1, 1];
     let step = 1e-2;
     let moved = |by: f64| {
-        no_grad(|| weight.get(at[0]).get(at[1]).get(at[2]).get(at[3]).shallow_clone().g_add_scalar_(by));
+        let _ = no_grad(|| weight.get(at[0]).get(at[1]).get(at[2]).get(at[3]).shallow_clone().g_add_scalar_(by));
         no_grad(|| loss().double_value(&[]))
     };
     let (above, below) = (moved(step), moved(-2.0 * step));
@@ -135,7 +135,7 @@ fn weights_behind_constants_are_trained_where_they_are_stored() {
     let parameters = network.parameters();
     let weight = find(&parameters, "fc1.weight");
     assert_eq!(weight.size(), [10, 6]);
-    no_grad(|| weight.shallow_clone().g_add_scalar_(1.0));
+    let _ = no_grad(|| weight.shallow_clone().g_add_scalar_(1.0));
     let changed = network.write_back().unwrap();
     assert_eq!(changed.len(), 1);
     assert_eq!((changed[0].0.as_str(), changed[0].1.shape.as_slice()), ("fc1.weight", &[10, 6][..]));
@@ -157,8 +157,7 @@ fn running_statistics_move_by_the_operators_rule() {
     let model = model(small::chain());
     let network = training(&model);
     let parameters = network.parameters();
-    for p in &parameters { println!("{} {:?}", p.name, p.tensor.size()); }
-    let weight = find(&parameters, "first.weight");
+    let weight = find(&parameters, "first.conv.weight");
     let data = no_grad(|| pictures(4).conv2d(weight, None::<Tensor>, [1, 1], [1, 1], [1, 1], 1)).to_kind(Kind::Double);
     let axes = [0i64, 2, 3];
     let batch = [data.mean_dim(&axes[..], false, Kind::Double), data.var_dim(&axes[..], false, false)];
@@ -189,7 +188,8 @@ fn accumulated_statistics_are_the_average_over_batches() {
     let mut seen = Vec::new();
     for seed in [0.1, 0.2, 0.3] {
         let input = drawn(&[4, 3, 8, 8], seed) * (1.0 + seed);
-        let _ = scores(&network, &input, &mut Pass { statistics: Statistics::Accumulate { seen: 0 }, ..Pass::default() });
+        let _ =
+            scores(&network, &input, &mut Pass { statistics: Statistics::Accumulate { seen: 0 }, ..Pass::default() });
         seen.push(mean.copy());
     }
     for (step, seed) in [0.1, 0.2, 0.3].into_iter().enumerate() {
@@ -338,7 +338,7 @@ fn inserted_normalisations_change_nothing_until_trained_and_fold_back() {
 
     for parameter in network.parameters() {
         let noise = drawn(&parameter.tensor.size(), 0.3) * 0.1;
-        no_grad(|| parameter.tensor.shallow_clone().g_add_(&noise));
+        let _ = no_grad(|| parameter.tensor.shallow_clone().g_add_(&noise));
     }
     let _ = scores(&network, &pictures(6), &mut Pass { statistics: Statistics::BatchUpdate, ..Pass::default() });
     let trained = scores(&network, &pictures(6), &mut Pass::default());

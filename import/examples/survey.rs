@@ -37,7 +37,10 @@ fn survey(path: &str) -> Result<String, Box<dyn std::error::Error>> {
         line.push_str(&format!("; half the channels: {:.3} of the MACs", slim / lanes.cost.macs(&dense)));
     }
     for pin in &lanes.pins {
-        line.push_str(&format!("\n    {} axis {}: {} pinned, {} at {}", pin.tensor, pin.axis, pin.count, pin.reason.code, pin.reason.place));
+        line.push_str(&format!(
+            "\n    {} axis {}: {} pinned, {} at {}",
+            pin.tensor, pin.axis, pin.count, pin.reason.code, pin.reason.place
+        ));
     }
     line.push_str(&format!(" ({} ms)", start.elapsed().as_millis()));
     Ok(line)

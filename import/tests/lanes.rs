@@ -109,10 +109,8 @@ fn a_plan_says_which_lanes_stay() {
 fn a_plan_that_cuts_an_output_is_refused() {
     let (model, lanes) = lanes_of(small::chain());
     let last = lanes.pins.iter().find(|pin| pin.reason.code == PinCode::GraphOutput).unwrap();
-    let text = format!(
-        r#"{{"schema":1,"remove":[{{"tensor":"{}","axis":{},"indices":[0]}}]}}"#,
-        last.tensor, last.axis
-    );
+    let text =
+        format!(r#"{{"schema":1,"remove":[{{"tensor":"{}","axis":{},"indices":[0]}}]}}"#, last.tensor, last.axis);
     let plan: Plan = serde_json::from_str(&text).unwrap();
     let error = plan.kept(&model.graph, &lanes).unwrap_err().to_string();
     assert!(error.contains("graph-output"), "{error}");

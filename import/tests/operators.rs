@@ -15,7 +15,8 @@ fn page() -> String {
     for row in rows {
         let inputs = |list: &[usize]| list.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         let (from, to) = (row.opsets.start(), row.opsets.end());
-        writeln!(page, "| {} | {from}–{to} | {} | {} |", row.name, inputs(row.learnable), inputs(row.statistics)).unwrap();
+        writeln!(page, "| {} | {from}–{to} | {} | {} |", row.name, inputs(row.learnable), inputs(row.statistics))
+            .unwrap();
     }
     page
 }

@@ -1,8 +1,9 @@
 //! `espalier certify`: how often predictions survive random transformations, for one model or several compared.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use certify::certificate::result::{LawResult, SubjectResult};
 use certify::certificate::{Certificate, Subject as Named, certify};
 use clap::Args;
@@ -10,11 +11,12 @@ use serde::Serialize;
 
 use super::Context;
 use crate::evidence;
+use crate::freed::runnable;
 use crate::numbers::{or_absent, percent};
 use crate::output::Outcome;
 use crate::pictures::Pictures;
 use crate::report;
-use crate::run::write_json;
+use crate::run::write_json_in;
 use crate::settings::{Settings, flags};
 use crate::subject::Subject;
 
@@ -45,18 +47,26 @@ pub(crate) struct Flags {
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
-    let [first, ..] = flags.models.as_slice() else { return Err(anyhow!("no model was given; name an ONNX file")) };
-    let pictures = Pictures::open(&settings, &Subject::open(first, &[])?.model)?;
+    let subjects: Vec<Subject> = flags.models.iter().map(|model| Subject::open(model, &[])).collect::<Result<_>>()?;
+    let [first, ..] = subjects.as_slice() else { return Err(anyhow!("no model was given; name an ONNX file")) };
+    let pictures = Pictures::open(&settings, &first.model)?;
     context.progress.note(&format!("input: {}", pictures.input.describe()));
     let side = pictures.input.height.min(pictures.input.width);
     let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
     let asked = asked.ok_or_else(|| anyhow!("the preset is off, so there is nothing to certify; give another one"))?;
-    let named: Vec<Named> = flags.models.iter().map(|path| Named { name: name(path), model: path.clone() }).collect();
+    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
+    let named = |(place, subject): (usize, &Subject)| {
+        let folder = folder.path().join(place.to_string());
+        fs::create_dir(&folder).context("cannot make a temporary folder; check TMPDIR")?;
+        let ran = runnable(subject, &pictures, &folder, asked.threads, &context.progress)?;
+        Ok(Named { name: name(&subject.path), model: ran.path })
+    };
+    let named: Vec<Named> = subjects.iter().enumerate().map(named).collect::<Result<_>>()?;
     let mut shown = evidence::shown(&context.progress, "certify");
     let found = certify(&named, &pictures.set, &pictures.input, &asked, &mut shown)?;
     drop(shown);
     if let Some(folder) = &flags.out {
-        write_json(&folder.join("certify.json"), &found)?;
+        write_json_in(folder, "certify.json", &found)?;
     }
     context.told.result("certify", &found, || text(&found))?;
     Ok(Outcome::Good)

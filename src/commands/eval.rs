@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use certify::accuracy::accuracy;
 use certify::statistics::binomial::Proportion;
 use clap::Args;
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::evidence;
+use crate::freed::runnable;
 use crate::numbers::percent;
 use crate::output::Outcome;
 use crate::pictures::Pictures;
@@ -38,6 +39,8 @@ pub(crate) struct Flags {
 #[derive(Debug, Serialize)]
 struct Found {
     model: PathBuf,
+    /// Whether a copy with a free batch axis was run.
+    freed_copy: bool,
     split: String,
     input: Preprocess,
     top1: Proportion,
@@ -48,11 +51,19 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let subject = Subject::open(&flags.model, &[])?;
     let pictures = Pictures::open(&settings, &subject.model)?;
     context.progress.note(&format!("input: {}", pictures.input.describe()));
+    let threads = settings.threads()?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
+    let ran = runnable(&subject, &pictures, folder.path(), threads, &context.progress)?;
     let mut shown = evidence::shown(&context.progress, "eval");
-    let measured = accuracy(&subject.path, &pictures.set, &pictures.input, settings.threads()?, &mut shown)?;
+    let measured = accuracy(&ran.path, &pictures.set, &pictures.input, threads, &mut shown)?;
     drop(shown);
-    let split = pictures.set.name().to_owned();
-    let found = Found { model: subject.path, split, input: pictures.input, top1: measured.top1 };
+    let found = Found {
+        model: subject.path,
+        freed_copy: ran.freed,
+        split: pictures.set.name().to_owned(),
+        input: pictures.input,
+        top1: measured.top1,
+    };
     context.told.result("eval", &found, || found.text())?;
     Ok(Outcome::Good)
 }

@@ -12,7 +12,7 @@ use crate::numbers::small;
 use crate::output::Outcome;
 use crate::pictures::Pictures;
 use crate::report;
-use crate::run::write_json;
+use crate::run::write_json_in;
 use crate::settings::{Settings, flags};
 use crate::subject::Subject;
 
@@ -45,7 +45,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let inputs = pictures.batch(evidence::samples(&settings))?;
     let found = evidence::agreement(&subject.path, &subject.model, &inputs, &settings, &context.progress)?;
     if let Some(folder) = &flags.out {
-        write_json(&folder.join("verify.json"), &found)?;
+        write_json_in(folder, "verify.json", &found)?;
     }
     context.told.result("verify", &found, || {
         let tolerance = small(found.tolerance.relative);

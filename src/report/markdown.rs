@@ -14,6 +14,7 @@ pub(crate) fn markdown(report: &Report) -> String {
     }
     text.push_str("\n## Agreement of the runtimes on the slim file\n\n");
     text.push_str(&table(&rows::AGREEMENT_HEAD, &rows::agreement(&report.agreement)));
+    rows::faults(&report.agreement).iter().for_each(|fault| text.push_str(&format!("\n{fault}\n")));
     text.push_str("\n## Time\n\n");
     text.push_str(&table(&["stage", "time"], &rows::stages(report)));
     text.push_str("\n## To do it again\n\n");

@@ -74,6 +74,8 @@ pub(crate) struct Digests {
 pub(crate) struct Figures {
     /// Top-1 accuracy, where there are labels.
     pub(crate) accuracy: Option<Proportion>,
+    /// Whether accuracy and certificates were measured on a copy with a free batch axis.
+    pub(crate) freed_copy: bool,
     /// What it costs.
     pub(crate) cost: Cost,
     /// Latency by runtime; one that could not run it is not here.

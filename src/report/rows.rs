@@ -32,11 +32,14 @@ pub(super) fn figures(report: &Report) -> Vec<[String; 4]> {
 /// Two runtimes, absolute error, relative error, top-1, verdict.
 pub(super) fn agreement(agreement: &Agreement) -> Vec<[String; 5]> {
     let pairs = agreement.pairs.iter().map(pair);
-    let findings = agreement.findings.iter().map(|finding| {
-        let name = finding.runtime.name().to_owned();
-        [name, String::new(), String::new(), String::new(), format!("no: {finding}")]
-    });
+    let findings = agreement.findings.iter().map(|finding| disagreement(finding.runtime.name().to_owned()));
     pairs.chain(findings).collect()
+}
+
+/// Why rows of [`agreement`] have no figures, one sentence each.
+pub(super) fn faults(agreement: &Agreement) -> Vec<String> {
+    let pairs = agreement.pairs.iter().filter_map(|pair| Some(format!("{}: {}.", names(pair), pair.fault.as_ref()?)));
+    pairs.chain(agreement.findings.iter().map(|finding| format!("{finding}."))).collect()
 }
 
 /// Stage and its time.
@@ -56,6 +59,12 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
             certificate.images, settings.epsilon, settings.alpha, settings.draws
         ));
         notes.extend(certificate.notes.iter().cloned());
+    }
+    if report.dense.freed_copy || report.slim.freed_copy {
+        notes.push(
+            "Accuracy and certificates were measured on copies with a free batch axis, which equal the files."
+                .to_owned(),
+        );
     }
     notes.push(format!("Input: {}.", report.input.describe()));
     notes
@@ -92,21 +101,29 @@ fn latency(runtime: &str, dense: Option<&Latency>, slim: Option<&Latency>) -> [S
 }
 
 fn pair(pair: &Pair) -> [String; 5] {
-    let names = format!("{} and {}", pair.reference.name(), pair.candidate.name());
-    if let Some(fault) = &pair.fault {
-        return [names, String::new(), String::new(), String::new(), format!("no: {fault}")];
+    if pair.fault.is_some() {
+        return disagreement(names(pair));
     }
     let absolute = pair.outputs.iter().map(|output| output.largest_absolute).fold(0.0, f64::max);
     let relative: Option<Vec<f64>> = pair.outputs.iter().map(|output| output.largest_relative).collect();
     let relative = relative.map(|all| all.into_iter().fold(0.0, f64::max));
     let top1 = pair.outputs.iter().find_map(|output| output.top1);
     [
-        names,
+        names(pair),
         small(absolute),
         relative.map_or_else(|| "no bound".to_owned(), small),
         or_absent(top1, |top1| format!("{} of {}", top1.same, top1.same + top1.other)),
         if pair.passed { "yes" } else { "no" }.to_owned(),
     ]
+}
+
+fn names(pair: &Pair) -> String {
+    format!("{} and {}", pair.reference.name(), pair.candidate.name())
+}
+
+/// A row without figures.
+fn disagreement(who: String) -> [String; 5] {
+    [who, String::new(), String::new(), String::new(), "no".to_owned()]
 }
 
 /// A difference of shares in percentage points, with its sign.

@@ -27,7 +27,9 @@ pub(crate) fn text(report: &Report) -> String {
 
 /// How runtimes agree.
 pub(crate) fn agreement(agreement: &Agreement) -> String {
-    grid(&rows::AGREEMENT_HEAD, &rows::agreement(agreement))
+    let mut text = grid(&rows::AGREEMENT_HEAD, &rows::agreement(agreement));
+    rows::faults(agreement).iter().for_each(|fault| text.push_str(&format!("{fault}\n")));
+    text
 }
 
 /// A table: the first column to the left, figures to the right. It ends with a line end.

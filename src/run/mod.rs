@@ -141,6 +141,15 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write_text(path, &text)
 }
 
+/// Writes a JSON file into a folder, which is made where it is missing.
+///
+/// # Errors
+/// When either cannot be written.
+pub(crate) fn write_json_in(folder: &Path, name: &str, value: &impl Serialize) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| cannot_write(folder, &error))?;
+    write_json(&folder.join(name), value)
+}
+
 /// Writes a text file whole or not at all, with a line end.
 ///
 /// # Errors

@@ -8,6 +8,8 @@ pub(super) fn over(lower: &mut Table, upper: Table) {
     for (key, value) in upper {
         match (lower.get_mut(&key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => over(below, above),
+            // A group of flags of which none was given.
+            (None, Value::Table(above)) if above.is_empty() => {}
             (_, value) => {
                 lower.insert(key, value);
             }

@@ -232,7 +232,7 @@ fn read(path: &Path) -> Result<Table> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| anyhow!("cannot read the settings file `{shown}` ({error}); check --config"))?;
     let problem = |error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let message = error.message().lines().next().unwrap_or_default().to_owned();
         anyhow!("`{shown}` line {line} is not a setting ({message}); correct it or leave it out")
     };

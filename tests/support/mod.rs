@@ -134,7 +134,7 @@ pub(crate) fn said(output: &Output) -> String {
 pub(crate) fn torch() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_BIN_EXE_espalier")).with_file_name("espalier-torch");
     if !beside.exists() {
-        println!("skipped: {} was not built", beside.display());
+        eprintln!("skipped: {} was not built", beside.display());
     }
     beside.exists().then_some(beside)
 }

@@ -194,7 +194,8 @@ impl Tally {
 
     fn report(self, samples: usize, tolerance: TwinTolerance) -> TwinReport {
         let allowed = |check| if check == Check::Poison { tolerance.poison } else { tolerance.relative };
-        let culprit = self.places.iter().find(|place| !(place.relative <= allowed(place.check))).map(Place::worst);
+        let off = |place: &&Place| place.relative.is_nan() || place.relative > allowed(place.check);
+        let culprit = self.places.iter().find(off).map(Place::worst);
         let of = |check| {
             let places = self.places.iter().filter(move |place| place.check == check);
             places.max_by(|a, b| a.relative.total_cmp(&b.relative)).map(Place::worst)

@@ -41,13 +41,25 @@ pub fn library() -> Option<PathBuf> {
 
 /// The version of the library, loading it if need be.
 ///
+/// Wheels are built from a detached commit, so the library's own build information may name no release; then the name
+/// of its file or folder does.
+///
 /// # Errors
 /// When there is no library, or it does not load.
 pub fn version() -> Result<String, CertifyError> {
     environment()?;
+    let named = library().and_then(|path| path.canonicalize().ok()).and_then(|path| named_version(&path));
     let info = ort::info();
     let branch = info.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
-    Ok(branch.map_or(info, |branch| branch.trim_start_matches("rel-")).to_owned())
+    let built = branch.map_or(info, |branch| branch.trim_start_matches("rel-"));
+    Ok(named.unwrap_or_else(|| built.to_owned()))
+}
+
+/// A release number such as `1.31.1` in a path's last two parts.
+fn named_version(path: &Path) -> Option<String> {
+    let parts = path.iter().rev().take(2).filter_map(|part| part.to_str());
+    let numbers = parts.flat_map(|part| part.split(|c: char| !c.is_ascii_digit() && c != '.'));
+    numbers.map(|number| number.trim_matches('.')).find(|number| number.split('.').count() == 3).map(str::to_owned)
 }
 
 fn environment() -> Result<Environment, CertifyError> {

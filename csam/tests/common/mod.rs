@@ -17,13 +17,13 @@ const CLASSES: usize = 5;
 const SIDE: usize = 8;
 
 /// A folder with pictures `train/CLASS/N.ppm` and a model.
-pub struct Bench {
+pub(crate) struct Bench {
     folder: tempfile::TempDir,
 }
 
 impl Bench {
     /// Pictures of noise whose brightness tells the class, and this model.
-    pub fn new(model: &str) -> Self {
+    pub(crate) fn new(model: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for class in 0..CLASSES {
             let place = folder.path().join(format!("data/train/{class}"));
@@ -37,12 +37,12 @@ impl Bench {
     }
 
     /// A path in the folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// A job whose results go to `out`; `changes` overwrites its keys.
-    pub fn job(&self, out: &str, changes: Value) -> Job {
+    pub(crate) fn job(&self, out: &str, changes: Value) -> Job {
         let mut job = json!({
             "model": self.path("model.onnx"), "data": self.path("data"), "budget": ["macs=50%"], "threads": 1,
             "input": {
@@ -68,26 +68,26 @@ fn picture(class: usize, number: u64) -> Vec<u8> {
 
 /// Events that are kept, and that raise a flag after some steps of a phase.
 #[derive(Clone, Default)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     text: Arc<Mutex<Vec<u8>>>,
     /// Raised when the wanted step was told.
-    pub stop: Stop,
+    pub(crate) stop: Stop,
     until: Option<(&'static str, u64)>,
 }
 
 impl Recorder {
     /// Raises the flag after this step of this phase.
-    pub fn until(phase: &'static str, step: u64) -> Self {
+    pub(crate) fn until(phase: &'static str, step: u64) -> Self {
         Self { until: Some((phase, step)), ..Self::default() }
     }
 
     /// Events that go here.
-    pub fn events(&self) -> Events {
+    pub(crate) fn events(&self) -> Events {
         Events::to(Box::new(self.clone()))
     }
 
     /// Everything that was told.
-    pub fn told(&self) -> Vec<Value> {
+    pub(crate) fn told(&self) -> Vec<Value> {
         let text = self.text.lock().unwrap();
         text.split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
@@ -96,12 +96,12 @@ impl Recorder {
     }
 
     /// The last event.
-    pub fn last(&self) -> Value {
+    pub(crate) fn last(&self) -> Value {
         self.told().pop().unwrap()
     }
 
     /// The steps of a phase.
-    pub fn steps(&self, phase: &str) -> Vec<Value> {
+    pub(crate) fn steps(&self, phase: &str) -> Vec<Value> {
         self.told().into_iter().filter(|event| event["event"] == "step" && event["phase"] == phase).collect()
     }
 }
@@ -124,7 +124,7 @@ impl Write for Recorder {
 }
 
 /// Every file of a folder with its bytes, by name.
-pub fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap())

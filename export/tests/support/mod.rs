@@ -8,21 +8,21 @@ use import::{
 };
 
 /// A model with its lanes.
-pub struct Case {
-    pub name: String,
-    pub model: Model,
-    pub lanes: Lanes,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) model: Model,
+    pub(crate) lanes: Lanes,
 }
 
 impl Case {
-    pub fn new(name: &str, bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(name: &str, bytes: Vec<u8>) -> Self {
         let model = Model::from_bytes(bytes.into()).unwrap();
         let lanes = Lanes::of(&model.graph, &[]);
         Self { name: name.to_owned(), model, lanes }
     }
 
     /// Keeps half of every group, scattered by `seed`.
-    pub fn half(&self, seed: usize) -> Kept {
+    pub(crate) fn half(&self, seed: usize) -> Kept {
         let mut kept = Kept::all(&self.lanes);
         for group in &self.lanes.groups {
             let count = group.lanes.len();
@@ -34,7 +34,7 @@ impl Case {
     }
 
     /// The plan that removes what is not kept, with fills where `filled`.
-    pub fn plan(&self, kept: &Kept, filled: bool) -> Plan {
+    pub(crate) fn plan(&self, kept: &Kept, filled: bool) -> Plan {
         let mut plan = Plan::from_kept(&self.model.graph, &self.lanes, kept, "test");
         if filled {
             plan.fills = self.fills(kept);
@@ -63,7 +63,7 @@ impl Case {
 }
 
 /// Every small model, one per hazard of cutting, and some random networks.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let small = small::all().into_iter().map(|(name, bytes)| Case::new(name, bytes));
     let random = (0..12).map(|seed| Case::new(&format!("random {seed}"), random::network(seed)));
     small.chain(random).collect()

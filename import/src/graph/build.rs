@@ -227,19 +227,16 @@ impl<'a> Builder<'a> {
         };
         match self.find_row(&node) {
             Ok(row) => node.row = Some(row),
-            Err(refusal) => self.refusals.push(refusal),
+            Err(refusal) => self.refusals.push(*refusal),
         }
         Ok(node)
     }
 
-    fn find_row(&self, node: &Node) -> Result<&'static ops::OpRow, Refusal> {
+    fn find_row(&self, node: &Node) -> Result<&'static ops::OpRow, Box<Refusal>> {
         if node.proto.attribute.iter().any(holds_graph) {
-            return Err(Refusal::new(
-                Code::ControlFlow,
-                node,
-                "it holds subgraphs",
-                "what it touches is kept as it is",
-            ));
+            let refusal =
+                Refusal::new(Code::ControlFlow, node, "it holds subgraphs", "what it touches is kept as it is");
+            return Err(Box::new(refusal));
         }
         let is_function = self
             .file
@@ -256,7 +253,8 @@ impl<'a> Builder<'a> {
             return Ok(row);
         }
         let reason = format!("versions {:?} are covered, the model imports {}", row.opsets, node.opset);
-        Err(Refusal::new(Code::UnknownRevision, node, reason, "convert the model to a covered operator set"))
+        let remedy = "convert the model to a covered operator set";
+        Err(Box::new(Refusal::new(Code::UnknownRevision, node, reason, remedy)))
     }
 
     fn infer(&mut self, id: NodeId) {
@@ -285,7 +283,7 @@ impl<'a> Builder<'a> {
         let facts = (row.infer)(&mut view);
         self.graph.symbols = symbols;
         facts.unwrap_or_else(|refusal| {
-            self.refusals.push(refusal);
+            self.refusals.push(*refusal);
             self.graph.nodes[id.0 as usize].row = None;
             Vec::new()
         })

@@ -95,7 +95,8 @@ impl Axis {
             return self.clone();
         }
         let factors = self.0.iter().map(|factor| {
-            let mut pinned = |(block, _): &(Arc<Block>, usize)| block.labels.iter().all(|&l| labels.pinned(l).is_some());
+            let mut pinned =
+                |(block, _): &(Arc<Block>, usize)| block.labels.iter().all(|&l| labels.pinned(l).is_some());
             let labels = factor.labels.clone().filter(|on| !pinned(on));
             Factor { extent: factor.extent.clone(), labels }
         });
@@ -219,8 +220,7 @@ pub(crate) fn pin(labels: &mut Labels, axis: &Axis, reason: &Reason) {
 /// Regroups the factors of `layout` into axes of the given sizes. Gives `None` when a factor would have to be split
 /// unevenly or the sizes are not known to match.
 pub(crate) fn reshape(layout: &[Axis], sizes: &[Dim]) -> Option<Layout> {
-    let mut factors: VecDeque<Factor> =
-        layout.iter().flat_map(|axis| axis.0.iter().cloned()).collect();
+    let mut factors: VecDeque<Factor> = layout.iter().flat_map(|axis| axis.0.iter().cloned()).collect();
     let mut axes = Vec::with_capacity(sizes.len());
     for size in sizes {
         axes.push(take(&mut factors, size)?);

@@ -21,7 +21,7 @@ pub(crate) use axis::Axis;
 pub use budget::{Amount, Budget, BudgetError, Quantity};
 pub use cost::{CostModel, Term, Width, trainable};
 pub use labels::{PinCode, Reason};
-pub use plan::{SCHEMA as PLAN_SCHEMA, Fill, Plan, PlanError, Removal, Replacement, TensorShape};
+pub use plan::{Fill, Plan, PlanError, Removal, Replacement, SCHEMA as PLAN_SCHEMA, TensorShape};
 pub use view::LaneView;
 
 use crate::graph::{Graph, NodeId, StoredId, ValueId};

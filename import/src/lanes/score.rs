@@ -1,6 +1,6 @@
 //! Scores of lanes that need no data.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{Lanes, trainable};
 use crate::graph::{Graph, StoredId};
@@ -13,10 +13,10 @@ use crate::tensor::TensorError;
 /// When a stored tensor cannot be read as numbers.
 pub fn magnitude(graph: &Graph, lanes: &Lanes) -> Result<Vec<f64>, TensorError> {
     let trainable = trainable(graph);
-    let mut squares: HashMap<(StoredId, usize), Vec<f64>> = HashMap::new();
+    let mut squares: BTreeMap<(StoredId, usize), Vec<f64>> = BTreeMap::new();
     for group in &lanes.groups {
         for &(stored, axis) in group.sites.iter().filter(|(stored, _)| trainable.contains(stored)) {
-            if let std::collections::hash_map::Entry::Vacant(entry) = squares.entry((stored, axis)) {
+            if let std::collections::btree_map::Entry::Vacant(entry) = squares.entry((stored, axis)) {
                 entry.insert(axis_squares(graph, stored, axis)?);
             }
         }

@@ -4,9 +4,10 @@ use super::{Bias, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite, Wind
 use crate::graph::{Dim, Node, Refusal};
 use crate::lanes::{Axis, LaneView, PinCode};
 
-pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", infer, lanes).cost(cost).learnable(&[1, 2]).counts(counts).bias(bias)];
+pub(super) const ROWS: &[OpRow] =
+    &[OpRow::new("Conv", infer, lanes).cost(cost).learnable(&[1, 2]).counts(counts).bias(bias)];
 
-fn infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (Some(data), Some(weight)) = (view.shape(0).map(<[Dim]>::to_vec), view.shape(1).map(<[Dim]>::to_vec)) else {
         return view.like_first(None);
     };
@@ -22,7 +23,7 @@ fn infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
     view.like_first(Some([&[data[0].clone(), weight[0].clone()], slid.as_slice()].concat()))
 }
 
-fn check_channels(view: &InferView, data: &[Dim], weight: &[Dim]) -> Result<(), Refusal> {
+fn check_channels(view: &InferView, data: &[Dim], weight: &[Dim]) -> Result<(), Box<Refusal>> {
     let groups = view.node.int_or("group", 1);
     let (Some(channels), Some(read), Some(written)) = (data[1].value(), weight[1].value(), weight[0].value()) else {
         return Ok(());

@@ -65,11 +65,11 @@ pub fn broadcast(a: &[Dim], b: &[Dim]) -> Option<Shape> {
     Some(shape)
 }
 
-fn unary_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn unary_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(view.shape(0).map(<[Dim]>::to_vec))
 }
 
-fn joint_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn joint_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     if view.node.opset < 7 && view.node.proto.attribute("axis").is_some() {
         return Err(view.unsupported("it broadcasts along a named axis, as before version 7"));
     }

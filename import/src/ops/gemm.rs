@@ -17,7 +17,7 @@ fn contracted(node: &Node) -> (usize, usize) {
     (first, second)
 }
 
-fn gemm_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn gemm_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (Some(a), Some(b)) = (view.shape(0), view.shape(1)) else { return view.like_first(None) };
     if a.len() != 2 || b.len() != 2 {
         return Err(view.contradiction(format!("factors {} and {}", view.show(a), view.show(b))));
@@ -27,7 +27,7 @@ fn gemm_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
     view.like_first(Some(vec![a[1 - read].clone(), b[1 - contracted].clone()]))
 }
 
-fn check_sizes(view: &InferView, a: &[Dim], b: &[Dim], x: &Dim, y: &Dim) -> Result<(), Refusal> {
+fn check_sizes(view: &InferView, a: &[Dim], b: &[Dim], x: &Dim, y: &Dim) -> Result<(), Box<Refusal>> {
     match (x.value(), y.value()) {
         (Some(x), Some(y)) if x != y => {
             Err(view.contradiction(format!("factors {} and {}", view.show(a), view.show(b))))
@@ -73,7 +73,7 @@ fn contract(
     }
 }
 
-fn matmul_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn matmul_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (Some(a), Some(b)) = (view.shape(0), view.shape(1)) else { return view.like_first(None) };
     let (m, n) = (a.len(), b.len());
     if m == 0 || n == 0 {

@@ -61,22 +61,24 @@ impl InferView<'_> {
     }
 
     /// One output with the type of input 0 and this shape.
-    pub fn like_first(&self, shape: Option<Shape>) -> Result<Vec<Fact>, Refusal> {
+    pub fn like_first(&self, shape: Option<Shape>) -> Result<Vec<Fact>, Box<Refusal>> {
         Ok(vec![Fact { dtype: self.dtype(0), shape }])
     }
 
     /// The refusal of a node whose parts contradict each other.
-    pub fn contradiction(&self, reason: impl Into<String>) -> Refusal {
-        Refusal::new(Code::Contradiction, self.node, reason, "export the model again, or report the exporter's bug")
+    pub fn contradiction(&self, reason: impl Into<String>) -> Box<Refusal> {
+        let remedy = "export the model again, or report the exporter's bug";
+        Box::new(Refusal::new(Code::Contradiction, self.node, reason, remedy))
     }
 
     /// The refusal of a form that the row does not cover.
-    pub fn unsupported(&self, reason: impl Into<String>) -> Refusal {
-        Refusal::new(Code::UnsupportedForm, self.node, reason, "its neighbourhood can still be kept as it is")
+    pub fn unsupported(&self, reason: impl Into<String>) -> Box<Refusal> {
+        let remedy = "its neighbourhood can still be kept as it is";
+        Box::new(Refusal::new(Code::UnsupportedForm, self.node, reason, remedy))
     }
 
     /// An axis counted from the end when negative, checked against a rank.
-    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, Refusal> {
+    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, Box<Refusal>> {
         resolve_axis(axis, rank).ok_or_else(|| self.contradiction(format!("axis {axis} of a value with {rank} axes")))
     }
 

@@ -8,7 +8,7 @@ use crate::lanes::{Axis, LaneView, PinCode};
 pub(super) const ROWS: &[OpRow] =
     &[OpRow::new("Concat", concat_infer, concat_lanes).fold(concat_fold).cost(CostView::free)];
 
-fn concat_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn concat_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let mut joined: Option<Shape> = None;
     for input in 0..view.node.inputs.len() {
         let Some(shape) = view.shape(input).map(<[_]>::to_vec) else { return view.like_first(None) };

@@ -18,7 +18,7 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Transpose", transpose_infer, transpose_lanes).cost(CostView::free),
 ];
 
-fn identity_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn identity_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(view.shape(0).map(<[Dim]>::to_vec))
 }
 
@@ -42,17 +42,16 @@ fn regroup_fold(view: &FoldView) -> Option<Content> {
     }
 }
 
-fn reshape_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn reshape_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (Some(data), Some(target)) = (view.shape(0).map(<[Dim]>::to_vec), view.dims(1)) else {
         let rank = view.shape(1).and_then(|s| s.first().and_then(Dim::extent)).filter(|&rank| rank <= 16);
         let shape = rank.map(|rank| (0..rank).map(|_| view.fresh()).collect());
         return view.like_first(shape);
     };
     let copies_zero = view.node.int_or("allowzero", 0) == 0;
-    if let Some(shape) = reshaped(&data, &target, copies_zero) {
-        return view.like_first(Some(shape));
-    }
-    if let Some(shape) = free_batch(view, &data, &target, copies_zero) {
+    // A target that carries the batch must be found first: one with a rest would silently take the batch in.
+    let freed = free_batch(view, &data, &target, copies_zero);
+    if let Some(shape) = freed.or_else(|| reshaped(&data, &target, copies_zero)) {
         return view.like_first(Some(shape));
     }
     Err(view.contradiction(format!("{} cannot become {}", view.show(&data), view.show(&target))))
@@ -67,7 +66,7 @@ fn reshaped(data: &[Dim], target: &[Dim], copies_zero: bool) -> Option<Shape> {
     }
     let Some(rest) = shape.iter().position(|size| size.is(-1)) else {
         let unknown = |dims: &[Dim]| dims.iter().any(|d| d.value().is_none());
-        let matches = product(&shape)? == total || (unknown(&shape) && unknown(data));
+        let matches = product(&shape)? == total || unknown(&shape) || unknown(data);
         return matches.then_some(shape);
     };
     let others = product(shape.iter().enumerate().filter(|(i, _)| *i != rest).map(|(_, d)| d))?;
@@ -113,7 +112,7 @@ fn reshape_counts(resized: &Resized) -> Vec<Rewrite> {
     if rests > 1 { Vec::new() } else { vec![Rewrite::Input(1, target)] }
 }
 
-fn flatten_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn flatten_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let Some(shape) = view.shape(0) else { return view.like_first(None) };
     let axis = view.node.int_or("axis", 1);
     let axis = if axis == shape.len() as i64 { shape.len() } else { view.axis(axis, shape.len())? };
@@ -123,7 +122,7 @@ fn flatten_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
     view.like_first(Some(vec![outer, inner]))
 }
 
-fn squeeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn squeeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let Some(shape) = view.shape(0) else { return view.like_first(None) };
     let axes = match view.list("axes", 1) {
         Some(list) => list.into_iter().map(|a| view.axis(a, shape.len())).collect::<Result<Vec<_>, _>>()?,
@@ -134,7 +133,7 @@ fn squeeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
     view.like_first(Some(kept.collect()))
 }
 
-fn unsqueeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn unsqueeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (Some(shape), Some(list)) = (view.shape(0), view.list("axes", 1)) else { return view.like_first(None) };
     let rank = shape.len() + list.len();
     let axes = list.iter().map(|&a| view.axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
@@ -153,7 +152,7 @@ pub fn permutation(node: &crate::graph::Node, rank: usize) -> Option<Vec<usize>>
     (seen == (0..rank).collect::<Vec<_>>()).then_some(order)
 }
 
-fn transpose_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn transpose_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let Some(shape) = view.shape(0) else { return view.like_first(None) };
     let order = permutation(view.node, shape.len())
         .ok_or_else(|| view.contradiction(format!("its order does not fit {}", view.show(shape))))?;

@@ -34,7 +34,7 @@ use crate::graph::{Content, Graph, Node, Refusal};
 use crate::lanes::LaneView;
 
 /// Types and shapes of a node's outputs, one [`Fact`] per output.
-pub type Infer = fn(&mut InferView) -> Result<Vec<Fact>, Refusal>;
+pub type Infer = fn(&mut InferView) -> Result<Vec<Fact>, Box<Refusal>>;
 /// Elements of the first output, when the inputs' elements are known.
 pub type Fold = fn(&FoldView) -> Option<Content>;
 /// Work of one run, as products of sizes.

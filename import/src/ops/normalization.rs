@@ -10,7 +10,7 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Dropout", dropout_infer, LaneView::same_layout).fold(|view: &FoldView| view.content(0).cloned()),
 ];
 
-fn batch_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn batch_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     if view.node.int_or("training_mode", 0) != 0 {
         return Err(view.unsupported("it is in training mode"));
     }
@@ -31,7 +31,7 @@ fn batch_lanes(view: &mut LaneView) {
     view.set(0, data);
 }
 
-fn dropout_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn dropout_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let shape = view.shape(0).map(<[Dim]>::to_vec);
     let data = Fact { dtype: view.dtype(0), shape: shape.clone() };
     Ok(vec![data, Fact { dtype: Some(DType::Bool), shape }])

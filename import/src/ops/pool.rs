@@ -110,7 +110,7 @@ impl Window {
     }
 
     /// Sizes of the spatial axes after sliding; unknown sizes stay themselves where the window keeps them.
-    pub fn slide(&self, view: &mut InferView, sizes: &[Dim]) -> Result<Shape, Refusal> {
+    pub fn slide(&self, view: &mut InferView, sizes: &[Dim]) -> Result<Shape, Box<Refusal>> {
         let mut slid = Vec::with_capacity(sizes.len());
         for (axis, size) in sizes.iter().enumerate() {
             slid.push(match size.value() {
@@ -133,7 +133,7 @@ impl Window {
     }
 }
 
-fn pool_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn pool_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let Some(shape) = view.shape(0).map(<[Dim]>::to_vec) else { return view.like_first(None) };
     if shape.len() < 3 {
         return Err(view.contradiction(format!("pooling over a value with {} axes", shape.len())));
@@ -147,7 +147,7 @@ fn pool_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
     view.like_first(Some([&shape[..2], slid.as_slice()].concat()))
 }
 
-fn global_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn global_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let shape = view.shape(0).map(|shape| {
         let mut shape = shape.to_vec();
         shape.iter_mut().skip(2).for_each(|size| *size = Dim::known(1));

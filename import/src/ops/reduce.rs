@@ -27,7 +27,7 @@ pub fn reduced_axes(node: &Node, listed: Option<Vec<i64>>, rank: usize) -> Optio
     }
 }
 
-fn reduce_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn reduce_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let Some(shape) = view.shape(0) else { return view.like_first(None) };
     let listed = view.list("axes", 1);
     if listed.is_none() && view.node.input(1).is_some() {
@@ -67,7 +67,7 @@ fn reduce_lanes(view: &mut LaneView) {
     view.set(0, output);
 }
 
-fn same_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn same_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(view.shape(0).map(<[Dim]>::to_vec))
 }
 

@@ -35,7 +35,7 @@ fn short_constant(node: &NodeProto) -> Option<Tensor> {
     }
 }
 
-fn constant_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn constant_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let tensor =
         short_constant(&view.node.proto).ok_or_else(|| view.unsupported("its value is sparse, text or absent"))?;
     let shape = tensor.shape.iter().map(|&n| Dim::known(n as i64)).collect();
@@ -57,7 +57,7 @@ fn shape_range(node: &crate::graph::Node, rank: usize) -> std::ops::Range<usize>
     start..end.max(start)
 }
 
-fn shape_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn shape_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let count = view.shape(0).map(|shape| shape_range(view.node, shape.len()).len());
     let shape = count.map(|n| vec![Dim::known(n as i64)]);
     Ok(vec![Fact { dtype: Some(DType::I64), shape }])
@@ -68,7 +68,7 @@ fn shape_fold(view: &FoldView) -> Option<Content> {
     Some(Content::list(shape[shape_range(view.node, shape.len())].to_vec()))
 }
 
-fn gather_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn gather_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (Some(data), Some(indices)) = (view.shape(0), view.shape(1)) else {
         return view.like_first(None);
     };
@@ -92,7 +92,7 @@ fn gather_lanes(view: &mut LaneView) {
     view.set(0, [&data[..axis], indices.as_slice(), &data[axis + 1..]].concat());
 }
 
-fn cast_infer(view: &mut InferView) -> Result<Vec<Fact>, Refusal> {
+fn cast_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let to = view.node.int_or("to", 0);
     let dtype = i32::try_from(to).ok().and_then(DType::from_code);
     let dtype = dtype.ok_or_else(|| view.contradiction(format!("element type {to} does not exist")))?;

@@ -6,6 +6,7 @@ mod stages;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use certify::latency::Latency;
 use clap::Args;
 use serde::Serialize;
 
@@ -20,8 +21,8 @@ use crate::run::{Recipe, Run, publish, write_json, write_text};
 use crate::settings::{Settings, flags};
 use crate::subject::Subject;
 use crate::torch::Torch;
-use stages::Stages;
 pub(super) use stages::splice;
+use stages::{Measured, Stages};
 
 /// Flags of `espalier prune`.
 #[derive(Debug, Args, Serialize)]
@@ -128,7 +129,7 @@ fn follow(
     let tuned = stages.tune(run, &searched)?;
     stages.splice(run)?;
     let agreement = stages.verify(run)?;
-    let accuracy = stages.eval(run)?;
+    let measured = stages.eval(run)?;
     let certificates = stages.certify(run)?;
     let latency = stages.latency(run)?;
     let slim = Subject::open(&run.work("tuned.onnx"), &[])?;
@@ -146,8 +147,8 @@ fn follow(
         machine: Machine::here(stages.settings.threads()?),
         torch,
         budgets: cut.budgets,
-        dense: Figures { accuracy: accuracy.dense, cost: stages.subject.cost(), latency: latency.dense },
-        slim: Figures { accuracy: accuracy.slim, cost: slim.cost(), latency: latency.slim },
+        dense: figures(measured.dense, stages.subject, latency.dense),
+        slim: figures(measured.slim, &slim, latency.slim),
         twin: cut.twin,
         agreement,
         certificates,
@@ -157,6 +158,11 @@ fn follow(
     write_json(&run.path("report.json"), &with_schema(&report)?)?;
     write_text(&run.path("report.md"), report::markdown(&report).trim_end())?;
     Ok(report)
+}
+
+fn figures(measured: Measured, subject: &Subject, latency: Vec<Latency>) -> Figures {
+    let Measured { accuracy, freed_copy } = measured;
+    Figures { accuracy, freed_copy, cost: subject.cost(), latency }
 }
 
 /// The report as the run folder keeps it: with the schema that every JSON document has.

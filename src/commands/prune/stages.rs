@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::commands::slim::read_plan;
 use crate::evidence;
+use crate::freed::{Runnable, runnable};
 use crate::gate;
 use crate::pictures::Pictures;
 use crate::progress::Progress;
@@ -42,6 +43,13 @@ pub(super) struct Facts(Map<String, Value>);
 pub(super) struct CutResult {
     pub(super) twin: TwinReport,
     pub(super) budgets: Vec<Reached>,
+}
+
+/// How often a model is right, where there are labels.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Measured {
+    pub(super) accuracy: Option<Proportion>,
+    pub(super) freed_copy: bool,
 }
 
 /// Something of both models.
@@ -124,12 +132,10 @@ impl Stages<'_> {
     }
 
     /// How often both are right; without labels nothing.
-    pub(super) fn eval(&self, run: &mut Run) -> Result<Both<Option<Proportion>>> {
+    pub(super) fn eval(&self, run: &mut Run) -> Result<Both<Measured>> {
         run.stage("eval", &[], |run| {
-            Ok(Both {
-                dense: self.right(&self.subject.path, "eval dense")?,
-                slim: self.right(&run.work("tuned.onnx"), "eval slim")?,
-            })
+            let ran = self.runnables(run)?;
+            Ok(Both { dense: self.right(&ran.dense, "eval dense")?, slim: self.right(&ran.slim, "eval slim")? })
         })
     }
 
@@ -141,8 +147,9 @@ impl Stages<'_> {
         let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
         let Some(asked) = asked else { return Ok(None) };
         run.stage("certify", &[], |run| {
+            let ran = self.runnables(run)?;
             let named = |name: &str, model: PathBuf| Named { name: name.to_owned(), model };
-            let both = [named("dense", self.subject.path.clone()), named("slim", run.work("tuned.onnx"))];
+            let both = [named("dense", ran.dense.path), named("slim", ran.slim.path)];
             let mut shown = evidence::shown(self.progress, "certify");
             Ok(Some(certify(&both, &self.pictures.set, input, &asked, &mut shown)?))
         })
@@ -158,13 +165,22 @@ impl Stages<'_> {
         })
     }
 
-    fn right(&self, path: &Path, name: &str) -> Result<Option<Proportion>> {
-        if !self.pictures.set.has_labels() {
-            return Ok(None);
+    /// What is measured: both models at any batch.
+    fn runnables(&self, run: &Run) -> Result<Both<Runnable>> {
+        let threads = self.settings.threads()?;
+        let of = |subject: &Subject| runnable(subject, self.pictures, &run.work(""), threads, self.progress);
+        Ok(Both { dense: of(self.subject)?, slim: of(&Subject::open(&run.work("tuned.onnx"), &[])?)? })
+    }
+
+    fn right(&self, ran: &Runnable, name: &str) -> Result<Measured> {
+        let Pictures { set, input } = self.pictures;
+        let freed_copy = ran.freed;
+        if !set.has_labels() {
+            return Ok(Measured { accuracy: None, freed_copy });
         }
         let mut shown = evidence::shown(self.progress, name);
-        let found = accuracy(path, &self.pictures.set, &self.pictures.input, self.settings.threads()?, &mut shown)?;
-        Ok(Some(found.top1))
+        let found = accuracy(&ran.path, set, input, self.settings.threads()?, &mut shown)?;
+        Ok(Measured { accuracy: Some(found.top1), freed_copy })
     }
 
     fn job(&self, run: &Run, phase: &str, model: PathBuf) -> Result<Job> {

@@ -40,7 +40,7 @@ use project::Projected;
 use scores::Scores;
 
 /// Steps over which the weights' rate rises.
-const WARM_UP: u64 = 20;
+const WARM_UP: u64 = 100;
 /// From this share of the search on, scores are pushed to 0 or 1.
 const BINARY_FROM: f64 = 0.7;
 

@@ -1,0 +1,248 @@
+//! Every form of every operator, one at a time, against ONNX Runtime.
+#![allow(clippy::unwrap_used)]
+
+mod onnx_runtime;
+#[path = "onnx_runtime/single.rs"]
+mod single;
+
+use import::DType;
+use onnx_runtime::{difference, drawn};
+use single::Single;
+
+/// Above what two orders of summation differ by.
+const TOLERANCE: f64 = 1e-5;
+
+fn check(cases: Vec<Single>) {
+    for case in cases {
+        let found = difference(&case.file(), &drawn(&case.shape));
+        let attributes: Vec<String> = case.attributes.iter().map(|attribute| format!("{attribute:?}")).collect();
+        assert!(found < TOLERANCE, "{} {} on {:?} {attributes:?}: {found:e}", case.op, case.opset, case.shape);
+    }
+}
+
+fn image() -> [usize; 4] {
+    [2, 4, 9, 8]
+}
+
+#[test]
+fn convolutions() {
+    let conv = |shape: &[usize], weight: &[usize]| Single::new("Conv", 11, shape).constant(weight, 0.0);
+    let plain = || conv(&image(), &[6, 4, 3, 3]);
+    check(vec![
+        plain(),
+        plain().constant(&[6], 0.5).ints("pads", &[1, 1, 1, 1]),
+        plain().ints("pads", &[0, 1, 2, 0]),
+        plain().ints("pads", &[1, 1, 1, 1]).ints("strides", &[2, 2]),
+        plain().ints("dilations", &[2, 3]).ints("pads", &[2, 3, 2, 3]),
+        plain().text("auto_pad", "SAME_UPPER").ints("strides", &[2, 2]),
+        plain().text("auto_pad", "SAME_LOWER").ints("strides", &[2, 3]),
+        plain().text("auto_pad", "VALID"),
+        conv(&image(), &[8, 1, 3, 3]).int("group", 4).ints("kernel_shape", &[3, 3]),
+        conv(&image(), &[6, 2, 1, 1]).int("group", 2),
+        conv(&[2, 3, 11], &[5, 3, 4]).ints("pads", &[1, 2]),
+        conv(&[1, 2, 5, 6, 7], &[3, 2, 2, 3, 2]).ints("pads", &[1, 1, 0, 0, 1, 1]),
+    ]);
+}
+
+#[test]
+fn matrix_products() {
+    let gemm = |weight: &[usize]| Single::new("Gemm", 13, &[3, 5]).constant(weight, 0.0);
+    check(vec![
+        gemm(&[5, 4]),
+        gemm(&[5, 4]).constant(&[4], 0.0),
+        gemm(&[4, 5]).constant(&[4], 0.0).int("transB", 1),
+        gemm(&[4, 5]).constant(&[1, 4], 0.0).int("transB", 1).float("alpha", 0.5).float("beta", 2.0),
+        gemm(&[5, 4]).constant(&[3, 1], 0.0),
+        gemm(&[5, 4]).constant(&[1], 0.0),
+        gemm(&[3, 4]).constant(&[4], 0.0).int("transA", 1),
+        Single::new("MatMul", 13, &[3, 5]).constant(&[5, 4], 0.0),
+        Single::new("MatMul", 13, &[2, 3, 5]).constant(&[5, 4], 0.0),
+        Single::new("MatMul", 13, &[2, 3, 5]).constant(&[5], 0.0),
+    ]);
+}
+
+#[test]
+fn batch_normalisations() {
+    let normalise = |opset, shape: &[usize]| {
+        let plain = Single::new("BatchNormalization", opset, shape).constant(&[4], 1.0).constant(&[4], 0.0);
+        plain.constant(&[4], 0.0).constant(&[4], 1.5)
+    };
+    check(vec![
+        normalise(7, &image()),
+        normalise(9, &image()).float("epsilon", 1e-2),
+        normalise(15, &[3, 4]),
+        normalise(15, &[3, 4, 6]),
+    ]);
+}
+
+#[test]
+fn functions_of_one_operand() {
+    let plain = |op| Single::new(op, 20, &image());
+    let mut cases: Vec<Single> = [
+        "Relu",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Sigmoid",
+        "HardSigmoid",
+        "HardSwish",
+        "Tanh",
+        "Softplus",
+        "Softsign",
+        "Mish",
+        "Gelu",
+        "Erf",
+        "Exp",
+        "Reciprocal",
+        "Neg",
+        "Abs",
+        "Floor",
+        "Ceil",
+        "Identity",
+        "Dropout",
+    ]
+    .map(plain)
+    .into();
+    cases.extend([
+        plain("Gelu").text("approximate", "tanh"),
+        plain("LeakyRelu").float("alpha", 0.3),
+        plain("Elu").float("alpha", 0.7),
+        plain("Celu").float("alpha", 0.7),
+        plain("Selu").float("alpha", 1.1).float("gamma", 0.9),
+        plain("HardSigmoid").float("alpha", 0.7).float("beta", 0.3),
+        plain("Cast").int("to", 7).gives(DType::I64),
+        plain("Cast").int("to", 1),
+        Single::new("Clip", 6, &image()).float("min", -0.2).float("max", 0.4),
+        Single::new("Clip", 6, &image()),
+        plain("Clip").scalar(-0.2).scalar(0.4),
+        plain("Clip").scalar(-0.2),
+        plain("Clip").absent().scalar(0.1),
+    ]);
+    check(cases);
+}
+
+#[test]
+fn functions_of_several_operands() {
+    let with = |op, shape: &[usize], offset| Single::new(op, 13, &image()).constant(shape, offset);
+    check(vec![
+        with("Add", &[4, 1, 1], 0.0),
+        with("Add", &image(), 0.0),
+        with("Sub", &[1, 4, 1, 8], 0.0),
+        with("Mul", &[1], 0.0),
+        with("Div", &[8], 3.0),
+        with("PRelu", &[4, 1, 1], 0.0),
+        with("PRelu", &[1], 0.0),
+        Single::new("Pow", 13, &image()).scalar(2.0),
+        Single::new("Pow", 13, &image()).scalar(3.0),
+        with("Sum", &[4, 1, 1], 0.0).constant(&[8], 0.0),
+        with("Mean", &[4, 1, 1], 0.0).constant(&[8], 0.0),
+        with("Min", &[4, 1, 1], 0.0).constant(&[8], 0.0),
+        with("Max", &[4, 1, 1], 0.0).constant(&[8], 0.0),
+    ]);
+}
+
+#[test]
+fn pools() {
+    let pool = |op, kernel: &[i64]| Single::new(op, 11, &image()).ints("kernel_shape", kernel);
+    let mut cases = Vec::new();
+    for op in ["MaxPool", "AveragePool"] {
+        let three = || pool(op, &[3, 3]);
+        cases.extend([
+            three(),
+            three().ints("strides", &[2, 2]),
+            three().ints("strides", &[2, 2]).ints("pads", &[1, 1, 1, 1]),
+            three().ints("strides", &[2, 2]).int("ceil_mode", 1),
+            pool(op, &[2, 2]).ints("strides", &[2, 2]).int("ceil_mode", 1),
+            pool(op, &[2, 2]).ints("strides", &[3, 3]).int("ceil_mode", 1),
+            three().ints("strides", &[2, 2]).ints("pads", &[0, 1, 1, 2]),
+            three().ints("strides", &[2, 2]).text("auto_pad", "SAME_UPPER"),
+            three().ints("strides", &[2, 2]).text("auto_pad", "SAME_LOWER"),
+            Single::new(op, 11, &[2, 3, 11]).ints("kernel_shape", &[4]).ints("strides", &[3]),
+            Single::new(op, 11, &[2, 3, 5, 6, 7]).ints("kernel_shape", &[2, 3, 2]).ints("pads", &[1, 1, 0, 1, 1, 0]),
+        ]);
+    }
+    let counted = || pool("AveragePool", &[3, 3]).int("count_include_pad", 1).ints("strides", &[2, 2]);
+    cases.extend([
+        pool("MaxPool", &[2, 2]).ints("dilations", &[2, 3]),
+        counted().ints("pads", &[1, 1, 1, 1]),
+        counted().ints("pads", &[0, 1, 1, 2]),
+        counted().int("ceil_mode", 1),
+        counted().int("ceil_mode", 1).ints("pads", &[1, 1, 1, 1]),
+        Single::new("GlobalAveragePool", 11, &image()),
+        Single::new("GlobalMaxPool", 11, &image()),
+        Single::new("GlobalAveragePool", 11, &[2, 3, 7]),
+    ]);
+    check(cases);
+}
+
+#[test]
+fn reductions() {
+    let mut cases = Vec::new();
+    for op in ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"] {
+        cases.extend([
+            Single::new(op, 11, &image()).ints("axes", &[2, 3]),
+            Single::new(op, 11, &image()).ints("axes", &[-1]).int("keepdims", 0),
+            Single::new(op, 18, &image()).integers(&[2, -1]).int("keepdims", 0),
+            Single::new(op, 18, &image()).int("noop_with_empty_axes", 1),
+            Single::new(op, 18, &image()),
+        ]);
+    }
+    cases.push(Single::new("ReduceSum", 13, &image()).integers(&[1]));
+    for op in ["Softmax", "LogSoftmax"] {
+        cases.extend([
+            Single::new(op, 11, &image()),
+            Single::new(op, 11, &image()).int("axis", 2),
+            Single::new(op, 13, &image()),
+            Single::new(op, 13, &image()).int("axis", 1),
+        ]);
+    }
+    check(cases);
+}
+
+#[test]
+fn layouts() {
+    let plain = |op, opset| Single::new(op, opset, &image());
+    let thin = |op, opset| Single::new(op, opset, &[2, 1, 5, 1]);
+    check(vec![
+        plain("Flatten", 13),
+        plain("Flatten", 13).int("axis", 0),
+        plain("Flatten", 13).int("axis", -1),
+        plain("Reshape", 13).integers(&[0, -1]),
+        plain("Reshape", 13).integers(&[0, 2, 2, 72]),
+        plain("Reshape", 14).integers(&[-1, 4, 72]),
+        plain("Transpose", 13),
+        plain("Transpose", 13).ints("perm", &[0, 2, 3, 1]),
+        thin("Squeeze", 11).ints("axes", &[1]),
+        thin("Squeeze", 13).integers(&[-1, 1]),
+        plain("Unsqueeze", 11).ints("axes", &[0, 3]),
+        plain("Unsqueeze", 13).integers(&[-1, 1]),
+        thin("Expand", 13).integers(&[1, 3, 1, 4]),
+        thin("Expand", 13).integers(&[3, 1, 1, 1, 1]),
+    ]);
+}
+
+#[test]
+fn joins_and_parts() {
+    let plain = |op, opset| Single::new(op, opset, &image());
+    let reflected = || plain("Pad", 13).integers(&[0, 0, 1, 2, 0, 0, 2, 0]).text("mode", "reflect");
+    check(vec![
+        plain("Concat", 13).constant(&[2, 3, 9, 8], 0.0).int("axis", 1),
+        plain("Concat", 13).constant(&[2, 4, 9, 1], 0.0).int("axis", -1),
+        plain("Split", 11).int("axis", 1).ints("split", &[1, 3]).outputs(2),
+        plain("Split", 13).integers(&[3, 5]).int("axis", -1).outputs(2),
+        plain("Split", 18).int("axis", 2).int("num_outputs", 2).outputs(2),
+        plain("Slice", 9).ints("axes", &[2, 3]).ints("starts", &[1, -3]).ints("ends", &[100, -1]),
+        plain("Slice", 13).integers(&[-1, 1]).integers(&[-100, 7]).integers(&[2, 3]).integers(&[-2, 2]),
+        plain("Slice", 13).integers(&[1]).integers(&[3]).integers(&[-3]),
+        plain("Gather", 13).index(-1).int("axis", 1),
+        plain("Gather", 13).integers(&[3, 0, -2]).int("axis", 1),
+        plain("Pad", 2).ints("pads", &[0, 0, 1, 2, 0, 0, 0, 3]).float("value", 0.5),
+        plain("Pad", 13).integers(&[0, 1, 1, 2, 0, 0, 0, 3]).scalar(-1.5),
+        plain("Pad", 18).integers(&[1, 2]).absent().integers(&[-2]),
+        reflected(),
+        plain("Pad", 13).integers(&[0, 0, 1, 2, 0, 0, 2, 0]).text("mode", "edge"),
+        plain("Shape", 13).gives(DType::I64),
+        plain("Shape", 15).int("start", 1).int("end", -1).gives(DType::I64),
+    ]);
+}

@@ -1,0 +1,70 @@
+//! Files with a fixed batch: a copy that takes any batch serves measurements, once it says what the file says.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use certify::agreement::compare::compare;
+use certify::runtimes::{Batch, Kind, Options, Output, load};
+use import::graph::batch::{Freed, free};
+use import::proto::{copy_external, external_files};
+
+use crate::pictures::Pictures;
+use crate::progress::Progress;
+use crate::subject::Subject;
+
+/// Pictures on which the copy has to equal the file.
+const PICTURES: usize = 8;
+/// How far apart they may be: the same arithmetic, in kernels for another batch.
+const TOLERANCE: f64 = 1e-5;
+
+/// What measurements run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Runnable {
+    /// The file, or the copy.
+    pub(crate) path: PathBuf,
+    /// Whether it is a copy with a free batch axis.
+    pub(crate) freed: bool,
+}
+
+/// The file itself where it takes any batch; else a copy in `folder`, where there is one that equals it.
+///
+/// # Errors
+/// When the copy cannot be written, or the file does not run.
+pub(crate) fn runnable(
+    subject: &Subject,
+    pictures: &Pictures,
+    folder: &Path,
+    threads: usize,
+    progress: &Progress,
+) -> Result<Runnable> {
+    let file = Runnable { path: subject.path.clone(), freed: false };
+    let shown = subject.path.display();
+    let (bytes, batch) = match free(&subject.model.file)? {
+        Freed::Already => return Ok(file),
+        Freed::Stuck { batch } => {
+            progress.note(&format!("{shown} fixes its batch at {batch} for good, so it is measured {batch} at a time"));
+            return Ok(file);
+        }
+        Freed::Copy { bytes, batch } => (bytes, batch),
+    };
+    let stem = subject.path.file_stem().unwrap_or_default().to_string_lossy();
+    let copy = folder.join(format!("{stem}.free.onnx"));
+    copy_external(&external_files(&subject.model.file.proto)?, subject.model.file.folder(), folder)?;
+    std::fs::write(&copy, bytes)
+        .map_err(|error| anyhow!("cannot write `{}` ({error}); free some space", copy.display()))?;
+    let inputs = pictures.batch(PICTURES.max(usize::try_from(batch).unwrap_or(PICTURES)))?;
+    if equal(&answers(&subject.path, &inputs, threads)?, &answers(&copy, &inputs, threads)?) {
+        return Ok(Runnable { path: copy, freed: true });
+    }
+    progress.note(&format!("{shown} with a free batch says something else, so it is measured {batch} at a time"));
+    Ok(file)
+}
+
+fn answers(path: &Path, inputs: &Batch, threads: usize) -> Result<Vec<Output>> {
+    Ok(load(Kind::Ort, path, Options { threads, optimise: true })?.run(inputs)?)
+}
+
+fn equal(file: &[Output], copy: &[Output]) -> bool {
+    let close = |(a, b)| compare(a, b, TOLERANCE).is_ok_and(|agreement| agreement.passed);
+    file.len() == copy.len() && file.iter().zip(copy).all(close)
+}
