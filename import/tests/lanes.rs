@@ -1,8 +1,9 @@
 //! What can be cut from small models, each with one hazard.
 #![allow(clippy::unwrap_used)]
 
-use fixtures::models::small;
+use fixtures::models::{Builder, Dim, int, small};
 use import::Model;
+use import::graph::Code;
 use import::lanes::{AllocateError, Allocation, Lanes, PinCode, Plan, allocate, score};
 
 fn lanes_of(bytes: Vec<u8>) -> (Model, Lanes) {
@@ -123,4 +124,16 @@ fn costs_match_a_count_by_hand() {
     // 3→8 3×3 on 8×8, 8→12 3×3 on 4×4, 12→5 fully connected.
     let macs = 8 * 8 * 8 * 27 + 4 * 4 * 12 * 72 + 60;
     assert!((lanes.cost.macs(&dense) - f64::from(macs)).abs() < 0.5, "{}", lanes.cost.macs(&dense));
+}
+
+#[test]
+fn a_convolution_of_no_groups_is_refused() {
+    let mut net = Builder::new("no-groups", 13, 0);
+    let x = net.input("x", &[Dim::Symbol("n"), Dim::Symbol("c"), Dim::Is(8), Dim::Is(8)]);
+    let weight = net.drawn("weight", &[4, 2, 3, 3], 0.0, 0.5);
+    let y = net.node("Conv", &[&x, &weight], vec![int("group", 0)]);
+    net.output(&y, &[Dim::Symbol("n"), Dim::Is(4), Dim::Is(6), Dim::Is(6)]);
+    let (model, lanes) = lanes_of(net.finish());
+    assert_eq!(model.refusals[0].code, Code::Contradiction);
+    assert!(lanes.lanes.is_empty());
 }

@@ -54,7 +54,7 @@ fn start(graph: &Graph, keep: &[String]) -> State {
 }
 
 fn start_axis(labels: &mut Labels, extent: usize, labelled: bool, pinned: Option<&Reason>) -> Axis {
-    if extent == 1 || extent > LABEL_LIMIT || !labelled {
+    if extent <= 1 || extent > LABEL_LIMIT || !labelled {
         return Axis::plain(&(extent as i64).into());
     }
     let axis = Axis::labelled((0..extent).map(|_| labels.fresh()).collect());

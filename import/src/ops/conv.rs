@@ -25,10 +25,13 @@ fn infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 
 fn check_channels(view: &InferView, data: &[Dim], weight: &[Dim]) -> Result<(), Box<Refusal>> {
     let groups = view.node.int_or("group", 1);
+    if groups < 1 {
+        return Err(view.contradiction(format!("it has {groups} groups")));
+    }
     let (Some(channels), Some(read), Some(written)) = (data[1].value(), weight[1].value(), weight[0].value()) else {
         return Ok(());
     };
-    if groups < 1 || read.checked_mul(groups) != Some(channels) || written % groups != 0 {
+    if read.checked_mul(groups) != Some(channels) || written % groups != 0 {
         let reason = format!("{channels} channels, weight {}, {groups} groups", view.show(weight));
         return Err(view.contradiction(reason));
     }
