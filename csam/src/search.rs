@@ -20,6 +20,7 @@ use crate::{
         Clock,
         feed::{Recipe, prepare},
         teacher::logits,
+        team::Replica,
     },
 };
 
@@ -35,7 +36,8 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
     let setup = Setup::of(job, pictures(job), &mut events)?;
     let network = setup.trainable()?;
     setup.check_classes(&network)?;
-    let teacher = setup.teacher(&setup.model, job.search.task.beta)?;
+    let teach = || setup.teacher(&setup.model, job.search.task.beta);
+    let teacher = teach()?;
     let norms = score::magnitude(&setup.model.graph, &setup.lanes)?;
     let method = named(job.search.method);
     let mut clock = setup.clock(job, "search", events, stop);
@@ -45,12 +47,14 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
         norms: &norms,
         budgets: &budgets,
         teacher: &teacher,
+        replica: &|| Ok(Replica { network: setup.copy()?, teacher: Some(teach()?) }),
         samples: &setup.train,
         laws: &setup.laws,
         search: &job.search,
         tune: &job.tune,
         seed: job.seed,
         resume: job.resume,
+        threads: job.threads,
         device: setup.device,
     };
     let choice = method.choose(&ground, &mut clock)?;

@@ -11,12 +11,16 @@ use crate::CsamError;
 
 /// Sets libtorch's threads. The results on a CPU depend on their number, so it is never left to the machine.
 pub fn set_threads(threads: usize) {
-    let threads = i32::try_from(threads.max(1)).unwrap_or(i32::MAX);
-    tch::set_num_threads(threads);
+    set_operator_threads(threads);
     // Refused by libtorch once parallel work has started; our graphs run one operator at a time anyway.
     if tch::get_num_interop_threads() != 1 {
         tch::set_num_interop_threads(1);
     }
+}
+
+/// Sets the threads inside one operator, for operators that the calling thread runs.
+pub fn set_operator_threads(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }
 
 /// The device of this name: `cpu`, `cuda` or `cuda:N`.

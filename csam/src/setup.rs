@@ -85,10 +85,18 @@ impl Setup {
     /// # Errors
     /// An operator cannot be lowered.
     pub fn trainable(&self) -> Result<Network, CsamError> {
-        let lowering = Lowering { device: self.device, normalise_folded: true, ..Lowering::training() };
-        let mut network = Network::lower(&self.model, Some(&self.lanes), lowering)?;
+        let mut network = self.copy()?;
         network.measure_inserted(calibration(&self.train, self.device)?)?;
         Ok(network)
+    }
+
+    /// Lowers the model for training, to follow what [`trainable`](Self::trainable) gives.
+    ///
+    /// # Errors
+    /// An operator cannot be lowered.
+    pub fn copy(&self) -> Result<Network, CsamError> {
+        let lowering = Lowering { device: self.device, normalise_folded: true, ..Lowering::training() };
+        Ok(Network::lower(&self.model, Some(&self.lanes), lowering)?)
     }
 
     /// Lowers a model as a teacher.

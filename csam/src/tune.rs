@@ -26,13 +26,14 @@ use crate::{
         checkpoint::State,
         drive,
         drive::Outcome,
-        feed::{Batch, Recipe, augment},
+        feed::{Recipe, augment},
         losses::{self, Targets},
         samples::Samples,
         schedule::Schedule,
         teacher::{Teacher, logits},
+        team::{Part, Replica, Shares, Slope, Team},
         validate::{Watch, accuracy},
-        weights::{Average, Weights},
+        weights::{Average, Weights, backward, leaves},
     },
 };
 
@@ -45,7 +46,8 @@ pub fn tune(job: &Job, name: &'static str, mut events: Events, stop: Stop) -> Re
     let validation = setup.validation(job)?;
     let mut network = setup.trainable()?;
     let classes = setup.check_classes(&network)?;
-    let teacher = teacher(job, &setup, classes)?;
+    let teacher = teacher(job, &setup)?;
+    teacher.iter().try_for_each(|teacher| check_teacher(teacher, &setup, classes))?;
     if teacher.is_none() && setup.train.labels().is_none() {
         return Err(CsamError::NothingToLearn);
     }
@@ -77,18 +79,19 @@ pub fn tune(job: &Job, name: &'static str, mut events: Events, stop: Stop) -> Re
     Ok(())
 }
 
-fn teacher(job: &Job, setup: &Setup, classes: i64) -> Result<Option<Teacher>, CsamError> {
+/// The teacher, where there is one to be listened to.
+fn teacher(job: &Job, setup: &Setup) -> Result<Option<Teacher>, CsamError> {
     let Some(path) = job.teacher.as_ref().filter(|_| job.tune.task.distil > 0.0 || !job.labels) else {
         return Ok(None);
     };
     let opened = Model::open(path)?;
     let model = with_free_batch(&opened)?.unwrap_or(opened);
-    let teacher = setup.teacher(&model, job.tune.task.beta)?;
+    Ok(Some(setup.teacher(&model, job.tune.task.beta)?))
+}
+
+fn check_teacher(teacher: &Teacher, setup: &Setup, classes: i64) -> Result<(), CsamError> {
     let found = setup.check_classes(teacher.network())?;
-    if found != classes {
-        return Err(CsamError::OtherTeacher { teacher: found, student: classes });
-    }
-    Ok(Some(teacher))
+    if found == classes { Ok(()) } else { Err(CsamError::OtherTeacher { teacher: found, student: classes }) }
 }
 
 /// One network's training, with everything that it needs.
@@ -104,7 +107,9 @@ struct Course<'a> {
 impl Course<'_> {
     /// Statistics, steps, and where weights were averaged their statistics again.
     fn run(&self, clock: &mut Clock) -> Result<Progress, CsamError> {
-        let mut lessons = Lessons::new(self)?;
+        let copies = || self.replica();
+        let team = Team::of(self.network, self.teacher, self.shares(), &copies)?;
+        let mut lessons = Lessons::new(self, team)?;
         let progress = match clock.resume(&mut lessons, self.job.resume)? {
             Some(progress) => progress,
             None => {
@@ -127,9 +132,22 @@ impl Course<'_> {
         batch_norm::measure(self.network, &self.setup.train, self.job.seed, self.job.tune.batches, clock)
     }
 
+    fn shares(&self) -> Shares {
+        Shares::of(self.job.threads, self.images(), self.setup.device)
+    }
+
+    fn replica(&self) -> Result<Replica, CsamError> {
+        Ok(Replica { network: self.setup.copy()?, teacher: teacher(self.job, self.setup)? })
+    }
+
+    /// Images per step.
+    fn images(&self) -> usize {
+        self.job.tune.batch.min(self.setup.train.len())
+    }
+
     fn recipe(&self) -> Recipe {
         let tune = &self.job.tune;
-        let batch = tune.batch.min(self.setup.train.len());
+        let batch = self.images() / self.shares().parts;
         Recipe {
             seed: self.job.seed,
             batch,
@@ -153,8 +171,8 @@ fn steps(tune: &Tune, images: usize) -> u64 {
 /// The training of one network as a phase.
 struct Lessons<'a> {
     name: &'static str,
-    network: &'a Network,
-    teacher: Option<&'a Teacher>,
+    team: Team<'a>,
+    parts: usize,
     tune: &'a Tune,
     weights: Weights,
     average: Option<Average>,
@@ -163,7 +181,7 @@ struct Lessons<'a> {
 }
 
 impl<'a> Lessons<'a> {
-    fn new(course: &'a Course<'_>) -> Result<Self, CsamError> {
+    fn new(course: &'a Course<'_>, team: Team<'a>) -> Result<Self, CsamError> {
         let (tune, images) = (&course.job.tune, course.setup.train.len());
         let weights = Weights::of(course.network, tune.momentum, tune.decay)?;
         let total = steps(tune, images);
@@ -171,8 +189,8 @@ impl<'a> Lessons<'a> {
         let every = (tune.validate * per_epoch).round() as u64;
         Ok(Self {
             name: course.name,
-            network: course.network,
-            teacher: course.teacher,
+            team,
+            parts: course.shares().parts,
             tune,
             average: Average::of(&weights, tune.ema)?,
             weights,
@@ -180,12 +198,25 @@ impl<'a> Lessons<'a> {
             watch: Watch::new(course.validation, course.setup.device, every, tune.patience),
         })
     }
+}
 
-    fn loss(&self, batch: &Batch, targets: &Targets, first: bool) -> Result<Tensor, CsamError> {
-        let statistics = if first { Statistics::BatchUpdate } else { Statistics::Batch };
-        let scores = logits(self.network, &batch.mixed()?, &mut Pass { statistics, ..Pass::default() })?;
-        Ok(losses::task(&scores, targets, &self.tune.task)?.f_mean(Kind::Float)?)
-    }
+/// The loss on one part, and its gradients by the weights.
+fn slope(
+    tune: &Tune,
+    network: &Network,
+    teacher: Option<&Teacher>,
+    part: &mut Part,
+    first: bool,
+) -> Result<Slope, CsamError> {
+    part.ask(teacher)?;
+    let Part { batch, lesson } = part;
+    let taught = lesson.as_ref().map(|lesson| lesson.mixed(batch)).transpose()?;
+    let targets = Targets { labels: batch.labels.as_ref().map(Tensor::shallow_clone), teacher: taught };
+    let statistics = if first { Statistics::BatchUpdate } else { Statistics::Batch };
+    let scores = logits(network, &batch.mixed()?, &mut Pass { statistics, ..Pass::default() })?;
+    let loss = losses::task(&scores, &targets, &tune.task)?.f_mean(Kind::Float)?;
+    let gradients = backward(&loss, &leaves(network))?;
+    Ok(Slope { loss: loss.f_double_value(&[])?, figures: Vec::new(), gradients })
 }
 
 impl Phase for Lessons<'_> {
@@ -193,16 +224,20 @@ impl Phase for Lessons<'_> {
         self.name
     }
 
-    fn step(&mut self, step: u64, batch: &Batch) -> Result<Outcome, CsamError> {
-        let taught = self.teacher.map(|teacher| teacher.teach(batch)?.mixed(batch)).transpose()?;
-        let targets = Targets { labels: batch.labels.as_ref().map(Tensor::shallow_clone), teacher: taught };
+    fn parts(&self) -> usize {
+        self.parts
+    }
+
+    fn step(&mut self, step: u64, parts: &mut [Part]) -> Result<Outcome, CsamError> {
+        let (tune, team) = (self.tune, &self.team);
         let mut value = 0.0;
-        let gradients = self.weights.gradients(&[], self.tune.sam, &mut |first| {
-            let loss = self.loss(batch, &targets, first)?;
+        let gradients = self.weights.gradients(tune.sam, &mut |first| {
+            let found = team.run(parts, &|network, teacher, part| slope(tune, network, teacher, part, first))?;
+            let Slope { loss, gradients, .. } = Slope::mean(found)?;
             if first {
-                value = loss.f_double_value(&[])?;
+                value = loss;
             }
-            Ok(loss)
+            Ok(gradients)
         })?;
         let rate = self.schedule.at(step);
         self.weights.step(&gradients, rate)?;
@@ -210,8 +245,9 @@ impl Phase for Lessons<'_> {
             average.follow(&self.weights, step)?;
         }
         let mut figures = vec![("learning_rate", rate)];
-        let last = self.watch.look(step + 1, self.network, self.teacher, &mut figures)?;
-        let copies = batch.n as u64 * if self.tune.sam > 0.0 { 2 } else { 1 };
+        let last = self.watch.look(step + 1, team.network(), team.teacher(), &mut figures)?;
+        let images: i64 = parts.iter().map(|part| part.batch.n).sum();
+        let copies = images as u64 * if tune.sam > 0.0 { 2 } else { 1 };
         Ok(Outcome { loss: value, copies, figures, last })
     }
 

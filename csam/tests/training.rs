@@ -66,6 +66,16 @@ fn a_search_that_was_interrupted_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn two_threads_with_parts_of_their_own_are_as_repeatable_as_one() {
+    let bench = Bench::new("residual");
+    let tune = json!({ "epochs": 10.0, "batch": 64, "batches": 1, "sam": 0.01 });
+    let search_for = json!({ "epochs": 16.0, "batch": 128, "batches": 2, "rounds": 4, "perturb": "gradient" });
+    let model = bench.path("model.onnx");
+    check_resume(&bench, run_tune, "tune", json!({ "threads": 2, "teacher": model, "tune": tune }));
+    check_resume(&Bench::new("residual"), search, "search", json!({ "threads": 2, "search": search_for }));
+}
+
+#[test]
 fn the_published_reading_is_interrupted_and_resumed_too() {
     let bench = Bench::new("chain");
     let settings = json!({

@@ -15,7 +15,7 @@ use crate::{
     CsamError,
     job::{MethodName, Search, Tune},
     network::Network,
-    train::{Clock, samples::Samples, teacher::Teacher},
+    train::{Clock, samples::Samples, teacher::Teacher, team::Replica},
 };
 
 /// What every method is given.
@@ -30,6 +30,8 @@ pub struct Ground<'a> {
     pub budgets: &'a [Budget],
     /// The dense network as it was.
     pub teacher: &'a Teacher,
+    /// Makes copies of both for further threads.
+    pub replica: &'a dyn Fn() -> Result<Replica, CsamError>,
     /// Training pictures.
     pub samples: &'a Arc<Samples>,
     /// The transformations to be robust against.
@@ -42,6 +44,8 @@ pub struct Ground<'a> {
     pub seed: u64,
     /// Take up from a checkpoint.
     pub resume: bool,
+    /// Threads to use.
+    pub threads: usize,
     /// Where tensors live.
     pub device: Device,
 }

@@ -21,7 +21,7 @@ mod view;
 
 use import::lanes::Lanes;
 use import::{Model, Tensor as Stored};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 pub use error::NetworkError;
 pub use lower::Lowering;
@@ -147,6 +147,15 @@ impl Network {
     pub fn statistics(&self) -> Vec<(String, Tensor)> {
         let statistics = self.leaves.iter().filter(|leaf| leaf.role == Role::Statistic);
         statistics.map(|leaf| (leaf.name.clone(), leaf.tensor.shallow_clone())).collect()
+    }
+
+    /// Takes over all that training changes in another lowering of the same model.
+    ///
+    /// # Errors
+    /// When the other one was lowered from something else.
+    pub fn follow(&self, other: &Self) -> Result<(), NetworkError> {
+        let pairs = self.leaves.iter().zip(&other.leaves);
+        no_grad(|| pairs.map(|(mine, theirs)| Ok(mine.tensor.shallow_clone().f_copy_(&theirs.tensor)?)).collect())
     }
 
     /// Every stored tensor that differs from the file, in its own type, with inserted normalisations folded back.

@@ -6,8 +6,9 @@ use tch::Device;
 
 use super::{
     checkpoint::{Keeper, State},
-    feed::{Batch, Feed, Recipe},
+    feed::{Feed, Recipe},
     samples::Samples,
+    team::Part,
 };
 use crate::{
     CsamError,
@@ -20,11 +21,14 @@ pub trait Phase {
     /// One word for people and for the log.
     fn name(&self) -> &'static str;
 
+    /// The parts that a step's images are dealt out into.
+    fn parts(&self) -> usize;
+
     /// Does step number `step`, from 0.
     ///
     /// # Errors
     /// Whatever goes wrong ends the phase.
-    fn step(&mut self, step: u64, batch: &Batch) -> Result<Outcome, CsamError>;
+    fn step(&mut self, step: u64, parts: &mut [Part]) -> Result<Outcome, CsamError>;
 
     /// Puts everything that later steps depend on into a checkpoint.
     fn save(&self, state: &mut State);
@@ -96,7 +100,7 @@ impl Clock {
     }
 }
 
-/// Runs a phase from `progress` to step `total`. A checkpoint is written when it is due, when the user interrupts, and
+/// Runs a phase from `progress` to step `total`, with one batch of the recipe for each part of a step. A checkpoint is written when it is due, when the user interrupts, and
 /// at the end.
 ///
 /// # Errors
@@ -109,14 +113,17 @@ pub fn drive(
     mut progress: Progress,
     clock: &mut Clock,
 ) -> Result<Progress, CsamError> {
-    let feed = Feed::start(Arc::clone(samples), recipe.clone(), progress.step, clock.device)?;
+    let parts = phase.parts();
+    let feed = Feed::start(Arc::clone(samples), recipe.clone(), progress.step * parts as u64, clock.device)?;
     let mut begun = Instant::now();
     while progress.step < total {
         if clock.stop.is_raised() {
             clock.write(phase, progress)?;
             return Err(CsamError::Interrupted { phase: phase.name(), step: progress.step });
         }
-        let outcome = phase.step(progress.step, &feed.next()?)?;
+        let next = || Ok(Part { batch: feed.next()?, lesson: None });
+        let mut parts = (0..parts).map(|_| next()).collect::<Result<Vec<_>, CsamError>>()?;
+        let outcome = phase.step(progress.step, &mut parts)?;
         if !outcome.loss.is_finite() {
             return Err(CsamError::Diverged { phase: phase.name(), step: progress.step, loss: outcome.loss });
         }

@@ -22,7 +22,7 @@ const AHEAD: usize = 4;
 /// What goes into a batch.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Every draw is a function of this and the step.
+    /// Every draw is a function of this and the batch's number.
     pub seed: u64,
     /// Images per batch.
     pub batch: usize,

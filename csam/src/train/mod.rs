@@ -13,6 +13,7 @@ pub mod sam;
 pub mod samples;
 pub mod schedule;
 pub mod teacher;
+pub mod team;
 pub mod validate;
 pub mod weights;
 

@@ -31,26 +31,24 @@ impl Weights {
         Self { names: Vec::new(), tensors: Vec::new(), statistics: Vec::new(), sgd: Sgd::none() }
     }
 
-    /// Gradients of a loss by the weights and by the tensors in `others`, in that order.
+    /// Gradients of a loss by the weights, and by whatever else `find` adds behind them.
     ///
-    /// With a radius ρ above 0 they are taken where the loss is highest nearby (SAM). `loss` is told whether it is
-    /// asked for the first time in this step, since statistics may be updated once only.
+    /// With a radius ρ above 0 they are taken where the loss is highest nearby (SAM). `find` is told whether it is asked
+    /// for the first time in this step, since statistics may be updated once only.
     ///
     /// # Errors
-    /// The loss cannot be computed, or libtorch refuses.
+    /// The gradients cannot be found, or libtorch refuses.
     pub fn gradients(
         &self,
-        others: &[Tensor],
         radius: f64,
-        loss: &mut dyn FnMut(bool) -> Result<Tensor, CsamError>,
+        find: &mut dyn FnMut(bool) -> Result<Vec<Tensor>, CsamError>,
     ) -> Result<Vec<Tensor>, CsamError> {
-        let leaves: Vec<Tensor> = self.tensors.iter().chain(others).map(Tensor::shallow_clone).collect();
-        let gradients = backward(&loss(true)?, &leaves)?;
+        let gradients = find(true)?;
         if radius == 0.0 {
             return Ok(gradients);
         }
         let moved = sam::ascend(&self.tensors, &gradients, radius)?;
-        let gradients = loss(false).and_then(|loss| backward(&loss, &leaves));
+        let gradients = find(false);
         moved.undo(&self.tensors)?;
         gradients
     }
@@ -107,6 +105,11 @@ impl Weights {
         }
         Ok(())
     }
+}
+
+/// What is trained in a network, in the order that [`Weights`] keeps.
+pub fn leaves(network: &Network) -> Vec<Tensor> {
+    network.parameters().into_iter().map(|parameter| parameter.tensor).collect()
 }
 
 /// The gradients of one number by leaves; undefined for a leaf that took no part.

@@ -9,32 +9,32 @@
 
 pub mod cost;
 pub mod dual;
+mod look;
 pub mod objective;
 pub mod perturb;
 pub mod project;
 pub mod scores;
 
 use import::lanes::{Allocation, Budget, Kept, Quantity};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{Choice, Ground, Method, taylor::add_squares};
 use crate::{
     CsamError,
     job::{Control, Perturb, Robustness, Search, Stability, Update},
-    network::{Masks, Pass, Statistics},
     train::{
         Clock, Phase, Progress,
         checkpoint::State,
         drive,
         drive::Outcome,
-        feed::{Batch, Recipe, augment},
+        feed::{Recipe, augment},
         schedule::Schedule,
-        teacher::{Lesson, logits},
-        weights::{Weights, backward},
+        team::{Part, Shares, Slope, Team},
+        weights::{Weights, leaves},
     },
 };
 use dual::Dual;
-use objective::{Views, objective};
+use look::Look;
 use perturb::{Start, perturb};
 use project::Projected;
 use scores::Scores;
@@ -53,18 +53,26 @@ impl Method for Csam {
     }
 
     fn choose(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Choice, CsamError> {
-        let recipe = recipe(ground);
+        let shares = Shares::of(ground.threads, images(ground.search), ground.device);
+        let team = Team::of(ground.network, Some(ground.teacher), shares, ground.replica)?;
+        let recipe = recipe(ground, shares.parts);
         let total = steps(ground);
-        let mut hunt = Hunt::new(ground, total)?;
+        let mut hunt = Hunt::new(ground, team, shares.parts, total)?;
         let progress = clock.resume(&mut hunt, ground.resume)?.unwrap_or_default();
         let Progress { copies, .. } = drive(&mut hunt, ground.samples, &recipe, total, progress, clock)?;
         Ok(Choice { kept: hunt.settle()?, copies, trained: ground.search.train_weights })
     }
 }
 
-fn recipe(ground: &Ground<'_>) -> Recipe {
-    let Search { twin, batch, draws, .. } = *ground.search;
-    let images = if twin { (batch / (1 + draws)).max(1) } else { batch };
+/// Clean images per step.
+fn images(search: &Search) -> usize {
+    if search.twin { (search.batch / (1 + search.draws)).max(1) } else { search.batch }
+}
+
+/// What one of the parts of a step is given.
+fn recipe(ground: &Ground<'_>, parts: usize) -> Recipe {
+    let Search { twin, draws, .. } = *ground.search;
+    let images = images(ground.search) / parts;
     Recipe {
         seed: ground.seed ^ SEARCH,
         batch: images,
@@ -82,8 +90,7 @@ const SEARCH: u64 = 0x5ea7_c400_0000_0000;
 fn copies_per_step(search: &Search) -> u64 {
     let batch = search.batch as u64;
     let once = if search.twin {
-        let images = (search.batch / (1 + search.draws)).max(1) as u64;
-        images * (1 + search.draws as u64)
+        images(search) as u64 * (1 + search.draws as u64)
     } else {
         let changed = if search.robustness == Robustness::None { 0 } else { search.draws as u64 };
         let moved = u64::from(search.stability != Stability::Off);
@@ -102,6 +109,8 @@ fn steps(ground: &Ground<'_>) -> u64 {
 /// The search as a phase.
 struct Hunt<'a> {
     ground: &'a Ground<'a>,
+    team: Team<'a>,
+    parts: usize,
     scores: Scores,
     dual: Dual,
     weights: Weights,
@@ -110,23 +119,25 @@ struct Hunt<'a> {
     total: u64,
 }
 
-/// The masks of one step.
+/// The masks of one step, as numbers that threads can share.
 struct Pair {
-    /// m, as a leaf.
-    still: Tensor,
-    /// m̃, as a leaf; the same leaf where nothing is perturbed.
-    moved: Tensor,
+    /// m.
+    still: Vec<f32>,
+    /// m̃, where it is perturbed.
+    moved: Option<Vec<f32>>,
     /// Lanes in which the two differ.
     flips: usize,
 }
 
 impl<'a> Hunt<'a> {
-    fn new(ground: &'a Ground<'a>, total: u64) -> Result<Self, CsamError> {
+    fn new(ground: &'a Ground<'a>, team: Team<'a>, parts: usize, total: u64) -> Result<Self, CsamError> {
         let search = ground.search;
         let target = ground.allocate(ground.norms, ground.budgets)?;
         let share = target.count() as f64 / target.0.len() as f64;
         Ok(Self {
             ground,
+            team,
+            parts,
             scores: Scores::new(ground.lanes, ground.norms, search, share),
             dual: Dual::new(ground.budgets.len()),
             weights: match search.train_weights {
@@ -169,21 +180,13 @@ impl<'a> Hunt<'a> {
         (first + (last - first) * done) * self.kept.count() as f64
     }
 
-    fn masks(
-        &self,
-        step: u64,
-        batch: &Batch,
-        lesson: Option<&Lesson>,
-        soft: Option<&Projected>,
-    ) -> Result<Pair, CsamError> {
+    fn masks(&self, step: u64, parts: &mut [Part], soft: Option<&Projected>) -> Result<Pair, CsamError> {
         let search = self.ground.search;
-        let still = self.leaf(&self.kept.0, soft)?;
-        if search.perturb == Perturb::None {
-            return Ok(Pair { moved: still.shallow_clone(), still, flips: 0 });
-        }
+        let still = self.values(&self.kept.0, soft);
         let slope = match search.perturb {
-            Perturb::Gradient => self.slope_at(&still, batch, lesson)?,
-            _ => Vec::new(),
+            Perturb::None => return Ok(Pair { still, moved: None, flips: 0 }),
+            Perturb::Gradient => self.slope_at(&still, parts)?,
+            Perturb::Uniform | Perturb::Flip => Vec::new(),
         };
         let start = Start {
             lanes: self.ground.lanes,
@@ -195,11 +198,11 @@ impl<'a> Hunt<'a> {
         };
         let moved = perturb(search.perturb, &start, &slope);
         let flips = moved.iter().zip(&self.kept.0).filter(|(a, b)| a != b).count();
-        Ok(Pair { moved: self.leaf(&moved, soft)?, still, flips })
+        Ok(Pair { moved: Some(self.values(&moved, soft)), still, flips })
     }
 
-    /// A mask as a leaf: hard, or soft where the search is relaxed (flipped lanes take the opposite value).
-    fn leaf(&self, mask: &[bool], soft: Option<&Projected>) -> Result<Tensor, CsamError> {
+    /// A mask as numbers: hard, or soft where the search is relaxed (flipped lanes take the opposite value).
+    fn values(&self, mask: &[bool], soft: Option<&Projected>) -> Vec<f32> {
         let value = |lane: usize| {
             let hard = if mask[lane] { 1.0 } else { 0.0 };
             if !self.ground.search.relaxed {
@@ -208,40 +211,19 @@ impl<'a> Hunt<'a> {
             let own = soft.map_or(self.scores.values[lane], |soft| soft.soft[lane]);
             if mask[lane] == self.kept.0[lane] { own } else { 1.0 - own }
         };
-        let values: Vec<f32> = (0..mask.len()).map(|lane| value(lane) as f32).collect();
-        Ok(Tensor::f_from_slice(&values)?.f_to_device(self.ground.device)?.f_set_requires_grad(true)?)
+        (0..mask.len()).map(|lane| value(lane) as f32).collect()
     }
 
     /// ∂L/∂m at m.
-    fn slope_at(&self, still: &Tensor, batch: &Batch, lesson: Option<&Lesson>) -> Result<Vec<f64>, CsamError> {
-        let pair = Pair { still: still.shallow_clone(), moved: still.shallow_clone(), flips: 0 };
-        let views = self.views(batch, &pair, false)?;
-        let loss = objective(self.ground.search, batch, lesson, &views)?.loss;
+    fn slope_at(&self, still: &[f32], parts: &mut [Part]) -> Result<Vec<f64>, CsamError> {
+        let (search, device) = (self.ground.search, self.ground.device);
+        let found = self.team.run(parts, &|network, teacher, part| {
+            let look = Look { search, network, still: leaf(still, device)?, moved: None, updates: false };
+            look.slope(teacher, part, &[])
+        })?;
         let mut slope = vec![0.0; self.kept.0.len()];
-        add(&backward(&loss, &[pair.still])?[0], &mut slope)?;
+        Slope::mean(found)?.gradients.iter().try_for_each(|gradient| add(gradient, &mut slope))?;
         Ok(slope)
-    }
-
-    /// All branches that the loss asks for. Only the clean one, and only the first time in a step, moves statistics.
-    fn views(&self, batch: &Batch, pair: &Pair, first: bool) -> Result<Views, CsamError> {
-        let search = self.ground.search;
-        let branch = |images: &Tensor, mask: &Tensor, statistics: Statistics| {
-            let masks = Masks { lanes: mask.shallow_clone(), fills: None };
-            logits(self.ground.network, images, &mut Pass { masks: Some(&masks), statistics, taps: None })
-        };
-        let clean = batch.clean()?;
-        let updating = if first && search.train_weights { Statistics::BatchUpdate } else { Statistics::Batch };
-        let under = if search.twin { &pair.moved } else { &pair.still };
-        let changed = match batch.k {
-            0 => None,
-            _ => Some(branch(&batch.changed()?, under, Statistics::Batch)?),
-        };
-        let moved = match search.stability {
-            Stability::Off => None,
-            _ if search.twin => None,
-            _ => Some(branch(&clean, &pair.moved, Statistics::Batch)?),
-        };
-        Ok(Views { clean: branch(&clean, &pair.still, updating)?, changed, moved })
     }
 
     /// The soft mask, where scores are moved by gradient under a projected budget.
@@ -303,30 +285,31 @@ impl Phase for Hunt<'_> {
         "search"
     }
 
-    fn step(&mut self, step: u64, batch: &Batch) -> Result<Outcome, CsamError> {
-        let search = self.ground.search;
+    fn parts(&self) -> usize {
+        self.parts
+    }
+
+    fn step(&mut self, step: u64, parts: &mut [Part]) -> Result<Outcome, CsamError> {
+        let (search, device) = (self.ground.search, self.ground.device);
         let (budgets, begins) = self.budgets(step);
         self.choose_mask(&budgets, begins)?;
-        let lesson = match search.task.distil {
-            0.0 => None,
-            _ => Some(self.ground.teacher.teach(batch)?),
-        };
         let soft = self.project(&budgets);
-        let pair = self.masks(step, batch, lesson.as_ref(), soft.as_ref())?;
-        let leaves = match search.perturb {
-            Perturb::None => vec![pair.still.shallow_clone()],
-            _ => vec![pair.still.shallow_clone(), pair.moved.shallow_clone()],
-        };
-        let mut figures = Vec::new();
-        let mut value = 0.0;
-        let gradients = self.weights.gradients(&leaves, search.sam, &mut |first| {
-            let found = objective(search, batch, lesson.as_ref(), &self.views(batch, &pair, first)?)?;
-            if first {
-                value = found.loss.f_double_value(&[])?;
-                figures = found.terms;
-            }
-            Ok(found.loss)
+        let pair = self.masks(step, parts, soft.as_ref())?;
+        let (still, moved) = (&pair.still, pair.moved.as_ref());
+        let mut told = None;
+        let team = &self.team;
+        let gradients = self.weights.gradients(search.sam, &mut |first| {
+            let found = team.run(parts, &|network, teacher, part| {
+                let weights = if search.train_weights { leaves(network) } else { Vec::new() };
+                let moved = moved.map(|moved| leaf(moved, device)).transpose()?;
+                let updates = first && search.train_weights;
+                Look { search, network, still: leaf(still, device)?, moved, updates }.slope(teacher, part, &weights)
+            })?;
+            let Slope { loss, figures, gradients } = Slope::mean(found)?;
+            told.get_or_insert((loss, figures));
+            Ok(gradients)
         })?;
+        let (value, mut figures) = told.unwrap_or_default();
         let (by_weight, by_mask) = gradients.split_at(self.weights.len());
         let excess = self.update(step, by_mask, soft.as_ref(), &budgets)?;
         self.weights.step(by_weight, self.schedule.at(step))?;
@@ -353,6 +336,11 @@ impl Phase for Hunt<'_> {
         self.kept = Kept(state.numbers("kept")?.into_iter().map(|kept| kept > 0.5).collect());
         Ok(())
     }
+}
+
+/// A mask as a leaf.
+fn leaf(values: &[f32], device: Device) -> Result<Tensor, CsamError> {
+    Ok(Tensor::f_from_slice(values)?.f_to_device(device)?.f_set_requires_grad(true)?)
 }
 
 /// Adds a gradient by lane; one that is not defined is zero.
