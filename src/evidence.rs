@@ -20,7 +20,7 @@ use crate::torch::Torch;
 const TIMEOUT: Duration = Duration::from_secs(300);
 /// Pictures that runtimes are compared on, unless set.
 const SAMPLES: usize = 64;
-/// Samples of one run of a runtime.
+/// Pictures in one run of a runtime, unless set.
 const AT_ONCE: usize = 16;
 const SINGLE: f64 = 1e-4;
 const HALF: f64 = 1e-2;
@@ -62,7 +62,8 @@ pub(crate) fn agreement(
     let relative = settings.verify.tolerance.unwrap_or_else(|| usual_tolerance(model));
     let tolerance = Tolerance { relative, ..Tolerance::default() };
     let launcher = launcher(settings.threads()?)?;
-    Ok(verify(path, kinds, inputs, AT_ONCE, &launcher, &tolerance, &mut shown(progress, "verify"))?)
+    let at_once = settings.verify.at_once.unwrap_or(AT_ONCE).max(1);
+    Ok(verify(path, kinds, inputs, at_once, &launcher, &tolerance, &mut shown(progress, "verify"))?)
 }
 
 /// Half precision gets a hundred times as much.

@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use certify::agreement::compare::compare;
 use certify::runtimes::{Batch, Kind, Options, Output, load};
+use import::Model;
 use import::graph::batch::{Freed, free};
-use import::proto::{copy_external, external_files};
+use import::proto::{copy_external, external_files, write_atomic};
 
 use crate::pictures::Pictures;
 use crate::progress::Progress;
 use crate::subject::Subject;
 
 /// Pictures on which the copy has to equal the file.
-const PICTURES: usize = 8;
+pub(crate) const PICTURES: usize = 8;
 /// How far apart they may be: the same arithmetic, in kernels for another batch.
 const TOLERANCE: f64 = 1e-5;
 
@@ -39,7 +40,7 @@ pub(crate) fn runnable(
 ) -> Result<Runnable> {
     let file = Runnable { path: subject.path.clone(), freed: false };
     let shown = subject.path.display();
-    let (bytes, batch) = match free(&subject.model.file)? {
+    let (bytes, batch) = match free(&subject.model.file, true)? {
         Freed::Already => return Ok(file),
         Freed::Stuck { batch } => {
             progress.note(&format!("{shown} fixes its batch at {batch} for good, so it is measured {batch} at a time"));
@@ -58,6 +59,35 @@ pub(crate) fn runnable(
     }
     progress.note(&format!("{shown} with a free batch says something else, so it is measured {batch} at a time"));
     Ok(file)
+}
+
+/// Writes a copy of the candidate that takes any batch to `target`, once it says what the candidate says.
+///
+/// # Errors
+/// When there is no such copy, it says something else, or it cannot be written.
+pub(crate) fn ship(candidate: &Path, target: &Path, inputs: &Batch, threads: usize) -> Result<()> {
+    let model = Model::open(candidate)?;
+    let bytes = match free(&model.file, false)? {
+        Freed::Already => model.file.bytes.clone(),
+        Freed::Copy { bytes, .. } => bytes,
+        Freed::Stuck { batch } => {
+            return Err(anyhow!(
+                "the model fixes its batch at {batch} by more than declarations; leave out --free-batch"
+            ));
+        }
+    };
+    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
+    let copy = folder.path().join("free.onnx");
+    let external = external_files(&model.file.proto)?;
+    copy_external(&external, model.file.folder(), folder.path())?;
+    std::fs::write(&copy, &bytes).with_context(|| format!("cannot write `{}`; free some space", copy.display()))?;
+    if !equal(&answers(candidate, inputs, threads)?, &answers(&copy, inputs, threads)?) {
+        return Err(anyhow!(
+            "with a free batch the model says something else; leave out --free-batch, and report this"
+        ));
+    }
+    copy_external(&external, model.file.folder(), target.parent().unwrap_or(Path::new("")))?;
+    Ok(write_atomic(target, |writer| writer.write_all(&bytes))?)
 }
 
 fn answers(path: &Path, inputs: &Batch, threads: usize) -> Result<Vec<Output>> {

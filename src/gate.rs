@@ -33,7 +33,7 @@ pub(crate) fn pass(
 ) -> Result<TwinReport> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder for the masked twin; check TMPDIR")?;
     let twin = written(subject, plan, tensors, seed, folder.path())?;
-    let report = check(&twin, &inputs(subject, pictures, seed)?, TwinTolerance::default(), threads)?;
+    let report = check(&twin, &inputs(subject, pictures, PROBES, seed)?, TwinTolerance::default(), threads)?;
     match &report.culprit {
         None => Ok(report),
         Some(worst) => {
@@ -78,7 +78,7 @@ fn as_tap(tap: export::Tap) -> Tap {
 }
 
 /// Real pictures, then seeded noise.
-fn inputs(subject: &Subject, pictures: Option<&Pictures>, seed: u64) -> Result<Batch> {
+pub(crate) fn inputs(subject: &Subject, pictures: Option<&Pictures>, probes: usize, seed: u64) -> Result<Batch> {
     let real = pictures.map(|pictures| pictures.batch(PICTURES)).transpose()?;
     let sample: Vec<usize> = match &real {
         Some(real) => real.shape[1..].to_vec(),
@@ -87,9 +87,9 @@ fn inputs(subject: &Subject, pictures: Option<&Pictures>, seed: u64) -> Result<B
             shape.iter().skip(1).map(|size| size.unwrap_or(OPEN_SIDE)).collect()
         }
     };
-    let probes = noise(&sample, PROBES, 1.0, seed)?;
-    let Some(mut all) = real else { return Ok(probes) };
-    all.shape[0] += PROBES;
-    all.data.extend(probes.data);
+    let noise = noise(&sample, probes, 1.0, seed)?;
+    let Some(mut all) = real else { return Ok(noise) };
+    all.shape[0] += probes;
+    all.data.extend(noise.data);
     Ok(all)
 }

@@ -46,6 +46,18 @@ fn the_same_input_gives_the_same_bytes() {
 }
 
 #[test]
+fn a_declared_batch_stays_unless_it_is_to_be_free() {
+    let place = Place::new();
+    let model = place.model("fixed-batch");
+    let batch = |more: &[&str]| {
+        place.good(&[&["slim", &model, "--to", "channels=50%", "-o", "slim.onnx"], more].concat());
+        let slim = import::Model::open(&place.path("slim.onnx")).unwrap();
+        slim.graph.batch().unwrap().value()
+    };
+    assert_eq!((batch(&[]), batch(&["--free-batch"])), (Some(1), None));
+}
+
+#[test]
 fn a_plan_is_followed_and_an_empty_one_changes_nothing() {
     let place = Place::new();
     let model = place.model("chain");

@@ -153,7 +153,7 @@ impl Setup {
 /// # Errors
 /// The graph cannot be built.
 pub fn with_free_batch(model: &Model) -> Result<Option<Model>, CsamError> {
-    let Freed::Copy { bytes, .. } = free(&model.file)? else { return Ok(None) };
+    let Freed::Copy { bytes, .. } = free(&model.file, true)? else { return Ok(None) };
     let mut file = ModelFile::from_bytes(bytes).map_err(import::ImportError::from)?;
     file.path.clone_from(&model.file.path);
     Ok(Some(Model::from_file(file, &import::graph::InputSizes::default())?))

@@ -73,7 +73,7 @@ fn third_party_classifiers_compute_what_onnx_runtime_computes() {
             let found = difference_of_file(&path, &drawn(&sample_shape(&path, batch)));
             assert!(found < *tolerance, "{name} at batch {batch}: {found:e}");
         }
-        let bytes = match free(&Model::open(&path).unwrap().file).unwrap() {
+        let bytes = match free(&Model::open(&path).unwrap().file, true).unwrap() {
             Freed::Already => continue,
             Freed::Copy { bytes, .. } => bytes,
             Freed::Stuck { batch } => panic!("{name}: its batch of {batch} cannot be freed"),

@@ -5,6 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::graph::{BuildError, Graph, InputSizes, Refusal, build};
+use crate::proto::splice::SpliceError;
 use crate::proto::{ModelFile, ProtoError};
 
 /// A model file with its resolved graph.
@@ -27,6 +28,9 @@ pub enum ImportError {
     /// The graph.
     #[error(transparent)]
     Graph(#[from] BuildError),
+    /// Changes to the file.
+    #[error(transparent)]
+    Splice(#[from] SpliceError),
 }
 
 impl Model {

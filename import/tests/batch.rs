@@ -9,13 +9,13 @@ use import::proto::ModelFile;
 #[test]
 fn a_free_batch_needs_no_copy() {
     let file = ModelFile::from_bytes(small::chain().into()).unwrap();
-    assert!(matches!(free(&file).unwrap(), Freed::Already));
+    assert!(matches!(free(&file, false).unwrap(), Freed::Already));
 }
 
 #[test]
 fn a_reshape_that_names_the_batch_is_freed() {
     let file = ModelFile::from_bytes(small::fixed_batch().into()).unwrap();
-    let Freed::Copy { bytes, batch } = free(&file).unwrap() else { panic!("not freed") };
+    let Freed::Copy { bytes, batch } = free(&file, false).unwrap() else { panic!("not freed") };
     assert_eq!(batch, 1);
     let copy = Model::from_bytes(bytes).unwrap();
     assert!(copy.refusals.is_empty(), "{:?}", copy.refusals);

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use certify::agreement::twin::TwinReport;
 use clap::Args;
-use export::{Tensors, cut};
+use export::{SlimFile, Tensors, cut};
 use images::draw;
 use import::lanes::{Kept, Plan, allocate, score};
 use serde::Serialize;
 
 use super::Context;
+use crate::freed;
 use crate::gate;
 use crate::numbers::{bytes, count};
 use crate::output::Outcome;
@@ -50,6 +51,9 @@ pub(crate) struct Flags {
     data: flags::Data,
     #[command(flatten)]
     #[serde(flatten)]
+    export: flags::Export,
+    #[command(flatten)]
+    #[serde(flatten)]
     run: flags::Run,
 }
 
@@ -77,10 +81,29 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let kept = plan.kept(&subject.model.graph, &subject.lanes)?;
     let slim = cut(&subject.model, &subject.lanes, &plan, &tensors, flags.lossy)?;
     let twin = gate::pass(&subject, &plan, &tensors, pictures.as_ref(), settings.seed(), settings.threads()?)?;
-    slim.write(&subject.model, &flags.out)?;
+    if settings.free_batch() {
+        ship_free(&slim, &subject, pictures.as_ref(), &settings, &flags.out)?;
+    } else {
+        slim.write(&subject.model, &flags.out)?;
+    }
     let done = Done::of(&subject, &settings, &flags.out, &kept, twin)?;
     context.told.result("slim", &done, || done.text())?;
     Ok(Outcome::Good)
+}
+
+/// The slim file with a free batch axis.
+fn ship_free(
+    slim: &SlimFile,
+    subject: &Subject,
+    pictures: Option<&Pictures>,
+    settings: &Settings,
+    out: &Path,
+) -> Result<()> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
+    let declared = folder.path().join("slim.onnx");
+    slim.write(&subject.model, &declared)?;
+    let inputs = gate::inputs(subject, pictures, freed::PICTURES, settings.seed())?;
+    freed::ship(&declared, out, &inputs, settings.threads()?)
 }
 
 /// A plan, and the tensors beside it where it replaces any.

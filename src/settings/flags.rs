@@ -83,6 +83,14 @@ pub(crate) struct Budget {
     pub(crate) keep: Option<Vec<String>>,
 }
 
+/// What the slim file is like.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+pub(crate) struct Export {
+    /// Let the slim file take any batch, where the model declares one size and nothing else in it needs that.
+    #[arg(long, num_args = 0, default_missing_value = "true", help_heading = "The slim file")]
+    pub(crate) free_batch: Option<bool>,
+}
+
 /// How lanes are chosen.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Search")]
@@ -204,6 +212,9 @@ pub(crate) struct Verify {
     /// Pictures to compare on; 64 unless given.
     #[arg(long, value_name = "N")]
     pub(crate) samples: Option<usize>,
+    /// Pictures in one run of a runtime, where the model leaves its batch open; 16 unless given.
+    #[arg(long, value_name = "N")]
+    pub(crate) at_once: Option<usize>,
     /// Runtimes, the reference first; ort,tract,torch unless given.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = ["ort", "tract", "torch"])]
     pub(crate) runtimes: Option<Vec<String>>,

@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) minutes: Option<f64>,
     /// Whether labels are used in training.
     pub(crate) labels: Option<bool>,
+    /// Whether the slim file shall take any batch.
+    pub(crate) free_batch: Option<bool>,
     /// From pictures to inputs.
     pub(crate) input: InputSettings,
     /// How lanes are chosen; read by espalier-torch.
@@ -73,6 +75,8 @@ pub(crate) struct Verify {
     pub(crate) tolerance: Option<f64>,
     /// Pictures to compare on.
     pub(crate) samples: Option<usize>,
+    /// Pictures in one run of a runtime.
+    pub(crate) at_once: Option<usize>,
     /// The runtimes; the first one is the reference.
     pub(crate) runtimes: Option<Vec<Kind>>,
 }
@@ -121,6 +125,11 @@ impl Settings {
     /// Name parts of what stays whole.
     pub(crate) fn keep(&self) -> &[String] {
         self.keep.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the slim file shall take any batch; the batch stays as declared unless set.
+    pub(crate) fn free_batch(&self) -> bool {
+        self.free_batch.unwrap_or(false)
     }
 
     /// The seed; 0 unless set.

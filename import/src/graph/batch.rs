@@ -1,14 +1,16 @@
 //! The batch axis: a copy of a fixed-batch model that runs at any batch.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use prost::Message;
 
 use super::Graph;
 use super::build::{BatchConstant, InputSizes, build};
 use crate::model::ImportError;
 use crate::proto::ModelFile;
 use crate::proto::onnx::tensor_shape_proto::{Dimension, dimension};
-use crate::proto::onnx::{GraphProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
+use crate::proto::onnx::{GraphProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
+use crate::proto::splice::{Edits, INITIALIZER, INPUT, NODE, OUTPUT, VALUE_INFO};
 use crate::tensor::{DType, Tensor};
 
 /// Before this IR version every initializer is listed among the inputs too.
@@ -17,32 +19,31 @@ const INITIALIZERS_NEED_NO_INPUT: i64 = 4;
 /// The name of the freed axis.
 pub const NAME: &str = "espalier_batch";
 
-/// A copy of the file in which the batch axis is free, or `None` when it is free already.
+/// A copy of the file in which the batch axis is free, or [`Freed::Already`].
 ///
-/// Only a declared size, or a constant that provably carries it, is changed. The copy is for running; it must be
-/// compared with the file at the declared batch before it is trusted.
+/// Only declared sizes, and constants that provably carry the batch, are changed; declarations of values between nodes
+/// go, since they repeat the old batch. The copy must be compared with the file at the declared batch before it is
+/// trusted. With `lossy`, what is changed may lose fields this program does not know.
 ///
 /// # Errors
-/// When the graph cannot be built. A model whose batch is fixed by something else gives [`Freed::Stuck`].
-pub fn free(file: &ModelFile) -> Result<Freed, ImportError> {
+/// When the graph cannot be built, or the changes would lose an unknown field. A model whose batch is fixed by something
+/// else gives [`Freed::Stuck`].
+pub fn free(file: &ModelFile, lossy: bool) -> Result<Freed, ImportError> {
     let declared = build(file, &InputSizes::default())?;
     let Some(batch) = declared.graph.batch().and_then(super::Dim::value) else { return Ok(Freed::Already) };
     let sizes = InputSizes { free_batch: true, ..InputSizes::default() };
     let built = build(file, &sizes)?;
+    let Some(proto) = &file.proto.graph else { return Ok(Freed::Stuck { batch }) };
     if built.refusals.len() > declared.refusals.len() || !outputs_are_free(&built.graph) {
         return Ok(Freed::Stuck { batch });
     }
-    let mut proto = file.proto.clone();
-    let listed = proto.ir_version.unwrap_or(0) < INITIALIZERS_NEED_NO_INPUT;
-    if let Some(graph) = &mut proto.graph {
-        free_declarations(graph, &built.graph);
-        for constant in &built.batch_constants {
-            if !free_constant(graph, &built.graph, constant, listed) {
-                return Ok(Freed::Stuck { batch });
-            }
-        }
+    let mut edits = Edits::new().lossy(lossy);
+    free_declarations(proto, &built.graph, &mut edits);
+    let listed = file.proto.ir_version.unwrap_or(0) < INITIALIZERS_NEED_NO_INPUT;
+    if free_constants(proto, &built.graph, &built.batch_constants, listed, &mut edits).is_none() {
+        return Ok(Freed::Stuck { batch });
     }
-    Ok(Freed::Copy { bytes: Bytes::from(proto.encode_to_vec()), batch })
+    Ok(Freed::Copy { bytes: edits.splice(&file.bytes)?.to_bytes(), batch })
 }
 
 /// What freeing the batch axis gave.
@@ -71,37 +72,53 @@ fn outputs_are_free(graph: &Graph) -> bool {
     })
 }
 
-fn free_declarations(proto: &mut GraphProto, graph: &Graph) {
-    proto.value_info.clear();
+fn free_declarations(proto: &GraphProto, graph: &Graph, edits: &mut Edits) {
+    (0..proto.value_info.len()).for_each(|index| edits.remove(VALUE_INFO, index));
     let names: Vec<&str> = graph.inputs.iter().map(|&i| graph.value(i).name.as_str()).collect();
-    let inputs = proto.input.iter_mut().filter(|info| {
-        let name = info.name.as_deref().unwrap_or_default();
-        names.iter().any(|n| n.as_bytes() == name)
-    });
-    inputs.chain(&mut proto.output).for_each(free_first_axis);
+    let is_fed = |info: &ValueInfoProto| names.iter().any(|name| name.as_bytes() == info.name());
+    for (index, info) in proto.input.iter().enumerate().filter(|(_, info)| is_fed(info)) {
+        edits.replace(INPUT, index, with_free_first_axis(info.clone()));
+    }
+    for (index, info) in proto.output.iter().enumerate() {
+        edits.replace(OUTPUT, index, with_free_first_axis(info.clone()));
+    }
 }
 
-fn free_first_axis(info: &mut ValueInfoProto) {
-    let Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), .. }) = &mut info.r#type else { return };
-    if let Some(first) = tensor.shape.as_mut().and_then(|shape| shape.dim.first_mut()) {
+fn with_free_first_axis(mut info: ValueInfoProto) -> ValueInfoProto {
+    if let Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), .. }) = &mut info.r#type
+        && let Some(first) = tensor.shape.as_mut().and_then(|shape| shape.dim.first_mut())
+    {
         first.value = Some(dimension::Value::DimParam(Bytes::from_static(NAME.as_bytes())));
     }
+    info
 }
 
-/// Gives the node a list of its own in which the batch is "whatever is left" (or "copied", when −1 is taken).
-fn free_constant(proto: &mut GraphProto, graph: &Graph, constant: &BatchConstant, listed: bool) -> bool {
-    let node = graph.node(constant.node);
-    let Some(value) = node.input(constant.input) else { return false };
-    let Some(mut list) = graph.value(value).content.as_ref().and_then(super::Content::ints) else { return false };
-    list[constant.element] = if list.contains(&-1) { 0 } else { -1 };
-    let Ok(tensor) = Tensor::from_i64(&[list.len()], &list) else { return false };
-    let name = fresh_name(graph, &graph.value(value).name);
-    proto.node[node.index].input[constant.input] = Bytes::from(name.clone());
-    if listed {
-        proto.input.push(list_input(&name, list.len()));
+/// Gives each node a list of its own in which the batch is "whatever is left" (or "copied", when −1 is taken). None
+/// where a list cannot be had.
+fn free_constants(
+    proto: &GraphProto,
+    graph: &Graph,
+    constants: &[BatchConstant],
+    listed: bool,
+    edits: &mut Edits,
+) -> Option<()> {
+    let mut nodes: BTreeMap<usize, NodeProto> = BTreeMap::new();
+    for constant in constants {
+        let node = graph.node(constant.node);
+        let value = graph.value(node.input(constant.input)?);
+        let mut list = value.content.as_ref().and_then(super::Content::ints)?;
+        list[constant.element] = if list.contains(&-1) { 0 } else { -1 };
+        let tensor = Tensor::from_i64(&[list.len()], &list).ok()?;
+        let name = fresh_name(graph, &value.name, node.index);
+        let changed = nodes.entry(node.index).or_insert_with(|| proto.node[node.index].clone());
+        changed.input[constant.input] = Bytes::from(name.clone());
+        if listed {
+            edits.append(INPUT, list_input(&name, list.len()));
+        }
+        edits.append(INITIALIZER, tensor.to_proto(&name));
     }
-    proto.initializer.push(tensor.to_proto(&name));
-    true
+    nodes.into_iter().for_each(|(index, node)| edits.replace(NODE, index, node));
+    Some(())
 }
 
 fn list_input(name: &str, length: usize) -> ValueInfoProto {
@@ -116,9 +133,10 @@ fn list_input(name: &str, length: usize) -> ValueInfoProto {
     }
 }
 
-fn fresh_name(graph: &Graph, base: &str) -> String {
+/// A name nothing has yet; the node's position tells lists apart that several nodes read.
+fn fresh_name(graph: &Graph, base: &str, node: usize) -> String {
     let taken = |name: &str| graph.values.iter().any(|v| v.name == name);
-    let mut name = format!("{base}_any_batch");
+    let mut name = format!("{base}_any_batch_{node}");
     while taken(&name) {
         name.push('_');
     }

@@ -68,6 +68,9 @@ pub(crate) struct Flags {
     verify: flags::Verify,
     #[command(flatten)]
     #[serde(flatten)]
+    export: flags::Export,
+    #[command(flatten)]
+    #[serde(flatten)]
     run: flags::Run,
     #[command(flatten)]
     #[serde(flatten)]

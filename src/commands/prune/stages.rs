@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::commands::slim::read_plan;
 use crate::evidence;
-use crate::freed::{Runnable, runnable};
+use crate::freed::{self, Runnable, runnable, ship};
 use crate::gate;
 use crate::pictures::Pictures;
 use crate::progress::Progress;
@@ -114,12 +114,22 @@ impl Stages<'_> {
     /// The candidate with its new weights: `work/tuned.onnx`.
     pub(super) fn splice(&self, run: &mut Run) -> Result<()> {
         let file = run.work("tuned.onnx");
-        run.stage("splice", &[], |run| splice(&run.work("cut.onnx"), &run.work("tune/plan.json"), &file))?;
+        run.stage("splice", &[], |run| self.tuned(run, &file))?;
         // Published by an earlier run of the same recipe: the candidate has gone to its place.
         if !file.exists() {
-            splice(&run.work("cut.onnx"), &run.work("tune/plan.json"), &file)?;
+            self.tuned(run, &file)?;
         }
         Ok(())
+    }
+
+    fn tuned(&self, run: &Run, file: &Path) -> Result<()> {
+        let (cut, plan) = (run.work("cut.onnx"), run.work("tune/plan.json"));
+        if !self.settings.free_batch() {
+            return splice(&cut, &plan, file);
+        }
+        let declared = run.work("declared.onnx");
+        splice(&cut, &plan, &declared)?;
+        ship(&declared, file, &self.pictures.batch(freed::PICTURES)?, self.settings.threads()?)
     }
 
     /// The slim model on every runtime.
