@@ -189,6 +189,35 @@ fn the_whole_way_with_libtorch() {
     assert_eq!(report["agreement"]["passed"], true);
 }
 
+/// Interrupted in the search, killed, and interrupted in the tuning: the file of a run that nobody disturbed.
+#[test]
+fn a_run_with_libtorch_survives_interrupts_and_kills() {
+    let Some(torch) = support::torch() else { return };
+    let start = |stage: &Stage, more: &[&str]| {
+        let settings = ["--epochs", "600", "--batch", "10", "--set", "search.batch=10", "--threads", "1"];
+        let mut command = stage.prune(&[&settings[..], &["--preset", "off"], more].concat());
+        command.env("ESPALIER_TORCH", &torch).stderr(Stdio::piped()).stdout(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let finish = |child: Child| {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    };
+    let unbroken = Stage::set();
+    finish(start(&unbroken, &[]));
+    let broken = Stage::set();
+    for (lines, signal) in [(60, "-INT"), (250, "-KILL"), (500, "-INT")] {
+        let child = start(&broken, &["--resume"]);
+        let log = broken.place.path("run/log.jsonl");
+        wait_for(|| fs::read_to_string(&log).is_ok_and(|text| text.lines().count() > lines));
+        let output = signalled(child, signal);
+        assert_eq!(output.status.code(), (signal == "-INT").then_some(130), "{}", said(&output));
+        assert!(!broken.place.path("run/slim.onnx").exists());
+    }
+    finish(start(&broken, &["--resume"]));
+    assert_eq!(broken.read("run/slim.onnx"), unbroken.read("run/slim.onnx"));
+}
+
 fn wait_for(happened: impl Fn() -> bool) {
     let begun = Instant::now();
     while !happened() {
@@ -198,7 +227,11 @@ fn wait_for(happened: impl Fn() -> bool) {
 }
 
 fn interrupted(child: Child) -> std::process::Output {
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    signalled(child, "-INT")
+}
+
+fn signalled(child: Child, signal: &str) -> std::process::Output {
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     child.wait_with_output().unwrap()
 }
