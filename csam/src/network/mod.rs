@@ -154,8 +154,8 @@ impl Network {
     /// # Errors
     /// When the other one was lowered from something else.
     pub fn follow(&self, other: &Self) -> Result<(), NetworkError> {
-        let pairs = self.leaves.iter().zip(&other.leaves);
-        no_grad(|| pairs.map(|(mine, theirs)| Ok(mine.tensor.shallow_clone().f_copy_(&theirs.tensor)?)).collect())
+        let mut pairs = self.leaves.iter().zip(&other.leaves);
+        no_grad(|| pairs.try_for_each(|(mine, theirs)| Ok(mine.tensor.shallow_clone().f_copy_(&theirs.tensor)?)))
     }
 
     /// Every stored tensor that differs from the file, in its own type, with inserted normalisations folded back.
