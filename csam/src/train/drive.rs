@@ -100,8 +100,8 @@ impl Clock {
     }
 }
 
-/// Runs a phase from `progress` to step `total`, with one batch of the recipe for each part of a step. A checkpoint is written when it is due, when the user interrupts, and
-/// at the end.
+/// Runs a phase from `progress` to step `total`, with one batch of the recipe for each part of a step. A checkpoint is
+/// written when it is due, when the user interrupts, and at the end.
 ///
 /// # Errors
 /// A step failed, the loss is no number, a checkpoint cannot be written, or the user interrupted.
@@ -121,9 +121,7 @@ pub fn drive(
             clock.write(phase, progress)?;
             return Err(CsamError::Interrupted { phase: phase.name(), step: progress.step });
         }
-        let next = || Ok(Part { batch: feed.next()?, lesson: None });
-        let mut parts = (0..parts).map(|_| next()).collect::<Result<Vec<_>, CsamError>>()?;
-        let outcome = phase.step(progress.step, &mut parts)?;
+        let outcome = phase.step(progress.step, &mut deal(&feed, parts)?)?;
         if !outcome.loss.is_finite() {
             return Err(CsamError::Diverged { phase: phase.name(), step: progress.step, loss: outcome.loss });
         }
@@ -140,6 +138,11 @@ pub fn drive(
     }
     clock.write(phase, Progress { step: progress.step.max(total), ..progress })?;
     Ok(progress)
+}
+
+/// The parts of the next step.
+fn deal(feed: &Feed, parts: usize) -> Result<Vec<Part>, CsamError> {
+    (0..parts).map(|_| Ok(Part { batch: feed.next()?, lesson: None })).collect()
 }
 
 fn tell(phase: &str, total: u64, progress: Progress, outcome: &Outcome, begun: Instant, clock: &mut Clock) {
