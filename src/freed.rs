@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
 use certify::agreement::compare::compare;
 use certify::runtimes::{Batch, Kind, Options, Output, load};
 use import::Model;
@@ -50,15 +51,20 @@ pub(crate) fn runnable(
     };
     let stem = subject.path.file_stem().unwrap_or_default().to_string_lossy();
     let copy = folder.join(format!("{stem}.free.onnx"));
-    copy_external(&external_files(&subject.model.file.proto)?, subject.model.file.folder(), folder)?;
-    std::fs::write(&copy, bytes)
-        .map_err(|error| anyhow!("cannot write `{}` ({error}); free some space", copy.display()))?;
     let inputs = pictures.batch(PICTURES.max(usize::try_from(batch).unwrap_or(PICTURES)))?;
-    if equal(&answers(&subject.path, &inputs, threads)?, &answers(&copy, &inputs, threads)?) {
+    if equals_as(&copy, &bytes, &subject.path, &subject.model, &inputs, threads)? {
         return Ok(Runnable { path: copy, freed: true });
     }
     progress.note(&format!("{shown} with a free batch says something else, so it is measured {batch} at a time"));
     Ok(file)
+}
+
+/// Refuses a model of which [`ship`] cannot make a copy.
+///
+/// # Errors
+/// When there is no such copy.
+pub(crate) fn must_be_free(model: &Model) -> Result<()> {
+    any_batch(model).map(drop)
 }
 
 /// Writes a copy of the candidate that takes any batch to `target`, once it says what the candidate says.
@@ -67,27 +73,36 @@ pub(crate) fn runnable(
 /// When there is no such copy, it says something else, or it cannot be written.
 pub(crate) fn ship(candidate: &Path, target: &Path, inputs: &Batch, threads: usize) -> Result<()> {
     let model = Model::open(candidate)?;
-    let bytes = match free(&model.file, false)? {
-        Freed::Already => model.file.bytes.clone(),
-        Freed::Copy { bytes, .. } => bytes,
-        Freed::Stuck { batch } => {
-            return Err(anyhow!(
-                "the model fixes its batch at {batch} by more than declarations; leave out --free-batch"
-            ));
-        }
-    };
+    let bytes = any_batch(&model)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
-    let copy = folder.path().join("free.onnx");
-    let external = external_files(&model.file.proto)?;
-    copy_external(&external, model.file.folder(), folder.path())?;
-    std::fs::write(&copy, &bytes).with_context(|| format!("cannot write `{}`; free some space", copy.display()))?;
-    if !equal(&answers(candidate, inputs, threads)?, &answers(&copy, inputs, threads)?) {
+    if !equals_as(&folder.path().join("free.onnx"), &bytes, candidate, &model, inputs, threads)? {
         return Err(anyhow!(
             "with a free batch the model says something else; leave out --free-batch, and report this"
         ));
     }
-    copy_external(&external, model.file.folder(), target.parent().unwrap_or(Path::new("")))?;
+    let beside = target.parent().unwrap_or(Path::new(""));
+    copy_external(&external_files(&model.file.proto)?, model.file.folder(), beside)?;
     Ok(write_atomic(target, |writer| writer.write_all(&bytes))?)
+}
+
+/// The model's bytes with a free batch axis, every untouched field kept.
+fn any_batch(model: &Model) -> Result<Bytes> {
+    match free(&model.file, false)? {
+        Freed::Already => Ok(model.file.bytes.clone()),
+        Freed::Copy { bytes, .. } => Ok(bytes),
+        Freed::Stuck { batch } => {
+            Err(anyhow!("the model fixes its batch at {batch} by more than declarations; leave out --free-batch"))
+        }
+    }
+}
+
+/// Writes a changed model to `copy`, and says whether it answers what the file answers.
+fn equals_as(copy: &Path, bytes: &[u8], file: &Path, model: &Model, inputs: &Batch, threads: usize) -> Result<bool> {
+    let folder = copy.parent().unwrap_or(Path::new(""));
+    copy_external(&external_files(&model.file.proto)?, model.file.folder(), folder)?;
+    std::fs::write(copy, bytes)
+        .map_err(|error| anyhow!("cannot write `{}` ({error}); free some space", copy.display()))?;
+    Ok(equal(&answers(file, inputs, threads)?, &answers(copy, inputs, threads)?))
 }
 
 fn answers(path: &Path, inputs: &Batch, threads: usize) -> Result<Vec<Output>> {

@@ -172,7 +172,6 @@ fn steps(tune: &Tune, images: usize) -> u64 {
 struct Lessons<'a> {
     name: &'static str,
     team: Team<'a>,
-    parts: usize,
     tune: &'a Tune,
     weights: Weights,
     average: Option<Average>,
@@ -190,7 +189,6 @@ impl<'a> Lessons<'a> {
         Ok(Self {
             name: course.name,
             team,
-            parts: course.shares().parts,
             tune,
             average: Average::of(&weights, tune.ema)?,
             weights,
@@ -225,7 +223,7 @@ impl Phase for Lessons<'_> {
     }
 
     fn parts(&self) -> usize {
-        self.parts
+        self.team.parts()
     }
 
     fn step(&mut self, step: u64, parts: &mut [Part]) -> Result<Outcome, CsamError> {

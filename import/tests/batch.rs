@@ -22,4 +22,10 @@ fn a_reshape_that_names_the_batch_is_freed() {
     assert!(copy.graph.batch().unwrap().value().is_none());
     let output = copy.graph.value(copy.graph.outputs[0]).shape.clone().unwrap();
     assert_eq!(output[0], *copy.graph.batch().unwrap());
+    let names = |bytes: bytes::Bytes| {
+        let graph = ModelFile::from_bytes(bytes).unwrap().proto.graph.unwrap();
+        graph.initializer.iter().map(|it| String::from_utf8_lossy(it.name()).into_owned()).collect::<Vec<_>>()
+    };
+    let Freed::Copy { bytes, .. } = free(&file, false).unwrap() else { panic!("not freed") };
+    assert_eq!(names(bytes).len(), names(file.bytes.clone()).len(), "the old list went as the new one came");
 }

@@ -11,7 +11,7 @@
 
 mod recipe;
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -35,6 +35,7 @@ pub(crate) struct Run {
     digest: String,
     progress: Progress,
     stages: Vec<StageTime>,
+    _lock: File,
 }
 
 /// How long a stage took.
@@ -79,6 +80,7 @@ impl Run {
             fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, &error))?;
         }
         Ok(Self {
+            _lock: lock(&folder.join("work"))?,
             folder: folder.to_path_buf(),
             digest: recipe.digest(),
             progress: progress.clone(),
@@ -169,6 +171,20 @@ pub(crate) fn publish(candidate: &Path, target: &Path) -> Result<()> {
     fs::rename(candidate, target).map_err(|error| cannot_write(target, &error))
 }
 
+/// Keeps other runs out of a folder for as long as this one lives, however it ends.
+fn lock(folder: &Path) -> Result<File> {
+    let file = File::create(folder.join("lock")).map_err(|error| cannot_write(folder, &error))?;
+    match file.try_lock() {
+        // Where the file system knows no locks, one run at a time is up to the user.
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(cannot_write(folder, &error)),
+        Err(TryLockError::WouldBlock) => {
+            Err(anyhow!("another run is at work in `{}`; wait for it, or choose another --out", folder.display()))
+        }
+    }
+}
+
 fn must_be_empty(folder: &Path) -> Result<()> {
     match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
@@ -223,6 +239,16 @@ mod tests {
         assert!(run.stage::<u32>("cut", &[], |_| Err(anyhow!("no"))).is_err());
         assert_eq!(run.stage("cut", &[], |_| Ok(5)).unwrap(), 5);
         assert_eq!(run.times().len(), 1);
+    }
+
+    #[test]
+    fn two_runs_at_a_time_do_not_share_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path(), 1, false).unwrap();
+        let second = open(folder.path(), 1, true).unwrap_err().to_string();
+        assert!(second.contains("another run"), "{second}");
+        drop(first);
+        open(folder.path(), 1, true).unwrap();
     }
 
     #[test]

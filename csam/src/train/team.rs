@@ -99,6 +99,11 @@ impl<'a> Team<'a> {
         Ok(Self { network, teacher, others, threads: shares.threads })
     }
 
+    /// Parts of a step's images, one for each thread of the team.
+    pub fn parts(&self) -> usize {
+        self.others.len() + 1
+    }
+
     /// The network that is trained.
     pub fn network(&self) -> &'a Network {
         self.network
@@ -114,7 +119,7 @@ impl<'a> Team<'a> {
     /// # Errors
     /// The work failed for one.
     pub fn run<T: Send>(&self, parts: &mut [Part], work: &Work<'_, T>) -> Result<Vec<T>, CsamError> {
-        let (each, all) = (self.threads, self.threads * parts.len());
+        let (each, all) = (self.threads, self.threads * self.parts());
         let [first, rest @ ..] = parts else { return Ok(Vec::new()) };
         if self.others.is_empty() {
             return Ok(vec![work(self.network, self.teacher, first)?]);

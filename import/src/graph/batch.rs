@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::Graph;
 use super::build::{BatchConstant, InputSizes, build};
+use super::{Graph, NodeId, Value};
 use crate::model::ImportError;
 use crate::proto::ModelFile;
 use crate::proto::onnx::tensor_shape_proto::{Dimension, dimension};
@@ -103,13 +103,13 @@ fn free_constants(
     edits: &mut Edits,
 ) -> Option<()> {
     let mut nodes: BTreeMap<usize, NodeProto> = BTreeMap::new();
-    for constant in constants {
+    for (position, constant) in constants.iter().enumerate() {
         let node = graph.node(constant.node);
         let value = graph.value(node.input(constant.input)?);
         let mut list = value.content.as_ref().and_then(super::Content::ints)?;
         list[constant.element] = if list.contains(&-1) { 0 } else { -1 };
         let tensor = Tensor::from_i64(&[list.len()], &list).ok()?;
-        let name = fresh_name(graph, &value.name, node.index);
+        let name = fresh_name(graph, &value.name, position);
         let changed = nodes.entry(node.index).or_insert_with(|| proto.node[node.index].clone());
         changed.input[constant.input] = Bytes::from(name.clone());
         if listed {
@@ -117,8 +117,28 @@ fn free_constants(
         }
         edits.append(INITIALIZER, tensor.to_proto(&name));
     }
+    remove_unread(proto, graph, &nodes, edits);
     nodes.into_iter().for_each(|(index, node)| edits.replace(NODE, index, node));
     Some(())
+}
+
+/// Leaves out the stored lists that only the changed nodes read.
+fn remove_unread(proto: &GraphProto, graph: &Graph, nodes: &BTreeMap<usize, NodeProto>, edits: &mut Edits) {
+    let outputs: Vec<&[u8]> = proto.output.iter().map(ValueInfoProto::name).collect();
+    let is_unread = |name: &[u8]| {
+        let value = graph.values.iter().find(|value| value.name.as_bytes() == name);
+        let replaced = |(node, input): &(NodeId, usize)| {
+            let changed = nodes.get(&graph.node(*node).index);
+            changed.and_then(|node| node.input.get(*input)).is_some_and(|now| now != name)
+        };
+        let unread = |value: &Value| !value.readers.is_empty() && value.readers.iter().all(replaced);
+        !outputs.contains(&name) && value.is_some_and(unread)
+    };
+    for (index, tensor) in proto.initializer.iter().enumerate().filter(|(_, tensor)| is_unread(tensor.name())) {
+        edits.remove(INITIALIZER, index);
+        let listed = proto.input.iter().position(|info| info.name() == tensor.name());
+        listed.into_iter().for_each(|index| edits.remove(INPUT, index));
+    }
 }
 
 fn list_input(name: &str, length: usize) -> ValueInfoProto {
@@ -133,10 +153,10 @@ fn list_input(name: &str, length: usize) -> ValueInfoProto {
     }
 }
 
-/// A name nothing has yet; the node's position tells lists apart that several nodes read.
-fn fresh_name(graph: &Graph, base: &str, node: usize) -> String {
+/// A name nothing has yet; the position tells lists apart that began as one.
+fn fresh_name(graph: &Graph, base: &str, position: usize) -> String {
     let taken = |name: &str| graph.values.iter().any(|v| v.name == name);
-    let mut name = format!("{base}_any_batch_{node}");
+    let mut name = format!("{base}_any_batch_{position}");
     while taken(&name) {
         name.push('_');
     }

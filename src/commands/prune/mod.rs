@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::Context;
 use super::slim::read_plan;
 use crate::digest;
+use crate::freed;
 use crate::machine::Machine;
 use crate::output::Outcome;
 use crate::pictures::{DataDigest, Pictures};
@@ -84,6 +85,9 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &flags.set.set)?;
     let budgets = settings.budgets()?;
     let subject = Subject::open(&flags.model, settings.keep())?;
+    if settings.free_batch() {
+        freed::must_be_free(&subject.model)?;
+    }
     let pictures = Pictures::open(&settings, &subject.model)?;
     let settings = settings.decided(&pictures)?;
     let forecast = dry::forecast(&subject, &settings, &budgets, &pictures)?;

@@ -57,7 +57,7 @@ impl Method for Csam {
         let team = Team::of(ground.network, Some(ground.teacher), shares, ground.replica)?;
         let recipe = recipe(ground, shares.parts);
         let total = steps(ground);
-        let mut hunt = Hunt::new(ground, team, shares.parts, total)?;
+        let mut hunt = Hunt::new(ground, team, total)?;
         let progress = clock.resume(&mut hunt, ground.resume)?.unwrap_or_default();
         let Progress { copies, .. } = drive(&mut hunt, ground.samples, &recipe, total, progress, clock)?;
         Ok(Choice { kept: hunt.settle()?, copies, trained: ground.search.train_weights })
@@ -110,7 +110,6 @@ fn steps(ground: &Ground<'_>) -> u64 {
 struct Hunt<'a> {
     ground: &'a Ground<'a>,
     team: Team<'a>,
-    parts: usize,
     scores: Scores,
     dual: Dual,
     weights: Weights,
@@ -130,14 +129,13 @@ struct Pair {
 }
 
 impl<'a> Hunt<'a> {
-    fn new(ground: &'a Ground<'a>, team: Team<'a>, parts: usize, total: u64) -> Result<Self, CsamError> {
+    fn new(ground: &'a Ground<'a>, team: Team<'a>, total: u64) -> Result<Self, CsamError> {
         let search = ground.search;
         let target = ground.allocate(ground.norms, ground.budgets)?;
         let share = target.count() as f64 / target.0.len() as f64;
         Ok(Self {
             ground,
             team,
-            parts,
             scores: Scores::new(ground.lanes, ground.norms, search, share),
             dual: Dual::new(ground.budgets.len()),
             weights: match search.train_weights {
@@ -286,7 +284,7 @@ impl Phase for Hunt<'_> {
     }
 
     fn parts(&self) -> usize {
-        self.parts
+        self.team.parts()
     }
 
     fn step(&mut self, step: u64, parts: &mut [Part]) -> Result<Outcome, CsamError> {
