@@ -66,8 +66,8 @@ pub(crate) fn agreement(
     Ok(verify(path, kinds, inputs, at_once, &launcher, &tolerance, &mut shown(progress, "verify"))?)
 }
 
-/// Half precision gets a hundred times as much.
-fn usual_tolerance(model: &Model) -> f64 {
+/// The relative difference that is still agreement: half precision gets a hundred times as much.
+pub(crate) fn usual_tolerance(model: &Model) -> f64 {
     let half = |dtype| matches!(dtype, DType::F16 | DType::BF16);
     let halves = model.graph.stored.iter().any(|stored| half(stored.tensor.dtype));
     if halves { HALF } else { SINGLE }

@@ -8,6 +8,7 @@ use certify::runtimes::Batch;
 use export::{Tensors, twin};
 use import::lanes::Plan;
 
+use crate::evidence::usual_tolerance;
 use crate::numbers::small;
 use crate::pictures::{Pictures, input_shape};
 use crate::subject::Subject;
@@ -33,7 +34,8 @@ pub(crate) fn pass(
 ) -> Result<TwinReport> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder for the masked twin; check TMPDIR")?;
     let twin = written(subject, plan, tensors, seed, folder.path())?;
-    let report = check(&twin, &inputs(subject, pictures, PROBES, seed)?, TwinTolerance::default(), threads)?;
+    let tolerance = TwinTolerance { relative: usual_tolerance(&subject.model), ..TwinTolerance::default() };
+    let report = check(&twin, &inputs(subject, pictures, PROBES, seed)?, tolerance, threads)?;
     match &report.culprit {
         None => Ok(report),
         Some(worst) => {

@@ -26,6 +26,22 @@ pub(crate) struct Cost {
     pub(crate) params: f64,
     /// Size of the file, external data not counted.
     pub(crate) bytes: u64,
+    /// Nodes whose multiply-accumulates leave out sizes that are not known.
+    #[serde(default)]
+    pub(crate) unsized_nodes: usize,
+}
+
+impl Cost {
+    /// What is to be known of the figures, in one sentence.
+    pub(crate) fn caveat(&self) -> Option<String> {
+        (self.unsized_nodes > 0).then(|| {
+            format!(
+                "MACs are too low: {} nodes have sizes that the file leaves open, each counted as 1; \
+                 export with fixed sizes, or run ONNX shape inference on the model",
+                self.unsized_nodes
+            )
+        })
+    }
 }
 
 /// A budget and what became of it.
@@ -59,6 +75,7 @@ impl Subject {
             macs: self.lanes.cost.macs(&all),
             params: self.lanes.cost.params(&all),
             bytes: self.model.file.bytes.len() as u64,
+            unsized_nodes: self.lanes.cost.unsized_nodes,
         }
     }
 

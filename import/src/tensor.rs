@@ -279,6 +279,22 @@ impl Tensor {
         Self::from_elements(DType::I64, shape, values, |value| value.to_le_bytes())
     }
 
+    /// Integer elements, row-major, in one of the two types that lists of sizes have.
+    ///
+    /// # Errors
+    /// When `dtype` is not I64 or I32, an element does not fit it, or the elements do not fill the shape.
+    pub fn from_ints(dtype: DType, shape: &[usize], values: &[i64]) -> Result<Self, TensorError> {
+        let unfit = TensorError::Conversion { from: dtype, to: "integers" };
+        match dtype {
+            DType::I64 => Self::from_i64(shape, values),
+            DType::I32 => {
+                let short: Result<Vec<i32>, _> = values.iter().map(|&value| i32::try_from(value)).collect();
+                Self::from_elements(dtype, shape, &short.map_err(|_| unfit)?, |value| value.to_le_bytes())
+            }
+            _ => Err(unfit),
+        }
+    }
+
     /// Floating-point elements, row-major, rounded to `dtype`.
     ///
     /// # Errors

@@ -51,6 +51,29 @@ fn flattened_space_belongs_to_its_channel() {
 }
 
 #[test]
+fn parts_of_an_axis_rank_by_themselves() {
+    assert_eq!(group_sizes(small::split()), [5, 6, 6, 7]);
+    assert_eq!(group_sizes(small::split_equal()), [8, 8, 8, 8, 12]);
+}
+
+#[test]
+fn a_slice_keeps_the_lanes_it_takes() {
+    // Lanes that a slice drops are read elsewhere (a group of two) or nowhere (not lanes).
+    assert_eq!(group_sizes(small::slice()), [2, 5, 6, 8]);
+}
+
+#[test]
+fn padding_goes_where_its_partners_go() {
+    assert_eq!(group_sizes(small::padded_shortcut()), [6, 6, 8, 8]);
+    assert_eq!(group_sizes(small::computed_pads()), [6, 6, 8]);
+}
+
+#[test]
+fn an_expanded_gate_keeps_its_lanes() {
+    assert_eq!(group_sizes(small::expand()), [8, 8]);
+}
+
+#[test]
 fn weights_behind_a_transpose_are_cut_where_they_are_stored() {
     let (model, lanes) = lanes_of(small::transposed_weight());
     let stored = model.graph.find_stored("fc1.weight").unwrap();

@@ -116,6 +116,7 @@ impl Found {
             bytes(self.cost.bytes),
             self.least_macs * 100.0
         ));
+        self.cost.caveat().iter().for_each(|caveat| text.push_str(&format!("   note {caveat}\n")));
         self.opaque.iter().for_each(|reason| text.push_str(&format!(" opaque {reason}\n")));
         text.push_str(&self.groups_text());
         text.push_str(&self.pins_text());

@@ -175,6 +175,7 @@ impl Done {
             ],
         );
         self.budgets.iter().for_each(|budget| text.push_str(&format!("{}\n", budget.line())));
+        dense.caveat().iter().for_each(|caveat| text.push_str(&format!("{caveat}\n")));
         text.push_str(&format!("removed {} of {} lanes\n", self.removed, self.lanes));
         text.push_str(&format!("{}\nwrote {}\n", gate::line(&self.twin), self.out.display()));
         text

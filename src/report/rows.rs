@@ -50,6 +50,7 @@ pub(super) fn stages(report: &Report) -> Vec<[String; 2]> {
 /// What must be said about the figures above, one sentence each.
 pub(super) fn notes(report: &Report) -> Vec<String> {
     let mut notes: Vec<String> = report.budgets.iter().map(|reached| format!("{}.", reached.line())).collect();
+    notes.extend(report.dense.cost.caveat().map(|caveat| format!("{caveat}.")));
     notes.push(format!("{}.", crate::gate::line(&report.twin)));
     if let Some(certificate) = &report.certificates {
         let settings = &certificate.settings;

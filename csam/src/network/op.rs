@@ -143,6 +143,11 @@ impl Ints {
     }
 }
 
+/// A list that may be left out, in this run.
+pub(super) fn optional(list: &Option<Ints>, inputs: &Inputs) -> Torch<Option<Vec<i64>>> {
+    list.as_ref().map(|list| list.get(inputs).map(Cow::into_owned)).transpose()
+}
+
 /// The elements of an integer tensor of any shape.
 pub(super) fn read_ints(tensor: &Tensor) -> Torch<Vec<i64>> {
     Vec::<i64>::try_from(&tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Int64)?.f_flatten(0, -1)?)

@@ -1,10 +1,10 @@
 //! Attributes and constants that count lanes count those that stay.
 
 use import::{
-    Tensor,
+    DType, Tensor,
     graph::{Dim, Node, Origin, Shape, ValueId},
     ops::{Resized, Rewrite},
-    proto::onnx::{AttributeProto, AttributeType},
+    proto::onnx::{AttributeProto, AttributeType, text},
 };
 
 use crate::{
@@ -26,7 +26,9 @@ pub(super) fn rewrite(draft: &mut Draft<'_>, places: &Places) -> Result<(), Expo
             let values = values.iter();
             values.map(|value| resized(draft, places, (*value)?)).collect()
         };
-        let resized = Resized { graph, node, inputs: sizes(&node.inputs), outputs: sizes(&node.outputs) };
+        let (inputs, outputs) = (sizes(&node.inputs), sizes(&node.outputs));
+        let kept = |value, axis| places.on(value, axis);
+        let resized = Resized { graph, node, inputs, outputs, kept: &kept };
         for rewrite in (row.counts)(&resized) {
             apply(draft, node, rewrite)?;
         }
@@ -51,9 +53,11 @@ fn apply(draft: &mut Draft<'_>, node: &Node, rewrite: Rewrite) -> Result<(), Exp
             new.ints = values;
             set_attribute(draft, node, new);
         }
+        Rewrite::Drop(name) => draft.node_mut(node).attribute.retain(|old| text(&old.name) != name),
         Rewrite::Input(input, values) => {
-            let list = Tensor::from_i64(&[values.len()], &values)?;
             let value = node.input(input).map(|value| draft.model.graph.value(value));
+            let dtype = value.and_then(|value| value.dtype).unwrap_or(DType::I64);
+            let list = Tensor::from_ints(dtype, &[values.len()], &values)?;
             match value.map(|value| (value.origin, value.readers.len())) {
                 Some((Origin::Stored(stored), 1)) => draft.set_tensor(stored, &list),
                 _ => {

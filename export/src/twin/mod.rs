@@ -156,7 +156,9 @@ impl<'a> Site<'a> {
         }
         let shape = entry.shape.as_ref();
         let extent = shape.and_then(|shape| shape.get(reader.data_axis)?.extent());
-        let (Some(dtype), Some(shape), Some(extent)) = (entry.dtype, shape, extent) else {
+        // A reader's operands have one type, so the weight's is the value's where inference lost that.
+        let weight = node.input(reader.weight).and_then(|weight| model.graph.value(weight).dtype);
+        let (Some(dtype), Some(shape), Some(extent)) = (entry.dtype.or(weight), shape, extent) else {
             return Err(ExportError::UnknownType { node: node.to_string(), value: entry.name.clone() });
         };
         Ok(Some(Self {

@@ -65,10 +65,12 @@ pub enum Freed {
     },
 }
 
+/// Whether the first size of every output is a multiple of the free batch.
 fn outputs_are_free(graph: &Graph) -> bool {
+    let batch = graph.batch().map_or(&[][..], super::Dim::symbols);
     graph.outputs.iter().all(|&output| {
-        let shape = graph.value(output).shape.as_ref();
-        shape.is_some_and(|shape| shape.first().is_some_and(|size| size.value().is_none()))
+        let first = graph.value(output).shape.as_ref().and_then(|shape| shape.first());
+        first.is_some_and(|size| size.symbols().iter().any(|symbol| batch.contains(symbol)))
     })
 }
 

@@ -17,7 +17,7 @@ use crate::proto::onnx::{
 use crate::tensor::{DType, Tensor, TensorError};
 
 /// Folded contents larger than this are not kept.
-const FOLD_LIMIT: usize = 1 << 16;
+pub(crate) const FOLD_LIMIT: usize = 1 << 16;
 
 /// How declared input sizes are read.
 #[derive(Clone, Debug, Default)]

@@ -13,6 +13,7 @@ use crate::ops::OpRow;
 use crate::proto::onnx::NodeProto;
 use crate::tensor::{DType, Tensor};
 
+pub(crate) use build::FOLD_LIMIT;
 pub use build::{BatchConstant, BuildError, Built, InputSizes, build};
 pub use content::Content;
 pub use dim::{Dim, Symbol, Symbols, product};
@@ -146,6 +147,13 @@ impl Graph {
     /// The stored tensor's name in the file.
     pub fn stored_name(&self, id: StoredId) -> &str {
         &self.value(self.stored(id).value).name
+    }
+
+    /// A list of integers that older revisions give as an attribute and newer ones as an input; `None` when it is left
+    /// out or computed while the model runs.
+    pub fn ints(&self, node: &Node, attribute: &str, input: usize) -> Option<Vec<i64>> {
+        let given = node.ints(attribute).map(<[i64]>::to_vec);
+        given.or_else(|| self.value(node.input(input)?).content.as_ref()?.ints())
     }
 
     /// Nodes with their ids, in execution order.

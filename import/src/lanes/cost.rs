@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{LaneId, Slot};
-use crate::graph::{Graph, Origin, StoredId, ValueId};
+use crate::graph::{Dim, Graph, Node, Origin, StoredId, ValueId};
 use crate::ops::{CostView, Product};
 
 /// Sums of products of axis sizes. Unknown sizes, the batch first of all, count as 1.
@@ -16,6 +16,8 @@ pub struct CostModel {
     pub macs: Vec<Term>,
     /// Elements of trainable stored tensors.
     pub params: Vec<Term>,
+    /// Nodes whose multiply-accumulates leave out sizes that are not known, apart from the batch.
+    pub unsized_nodes: usize,
 }
 
 /// `constant + Σ count · kept(lane)`.
@@ -42,7 +44,9 @@ impl CostModel {
         let mut known = HashMap::new();
         for (_, node) in graph.nodes() {
             let Some(row) = node.row else { continue };
-            for product in (row.cost)(&CostView { node, graph }).macs {
+            let macs = (row.cost)(&CostView { node, graph }).macs;
+            model.unsized_nodes += usize::from(!macs.iter().all(|product| is_sized(graph, node, product)));
+            for product in macs {
                 let term = model.term(graph, slots, &mut known, &product);
                 model.macs.push(term);
             }
@@ -113,6 +117,16 @@ impl Width {
 fn plain_size(graph: &Graph, (value, axis): (ValueId, usize)) -> f64 {
     let size = graph.value(value).shape.as_ref().and_then(|shape| shape.get(axis));
     size.map_or(1.0, |size| size.at(1))
+}
+
+/// Whether all sizes in a product of the node's are known, or multiples of the batch.
+fn is_sized(graph: &Graph, node: &Node, product: &Product) -> bool {
+    let batch = graph.batch().map_or(&[][..], Dim::symbols);
+    let sized = |size: &Dim| size.symbols().iter().all(|symbol| batch.contains(symbol));
+    // An output of unknown rank would contribute no axis at all.
+    let ranked = node.output(0).is_some_and(|output| graph.value(output).shape.is_some());
+    let size = |&(value, axis): &(ValueId, usize)| graph.value(value).shape.as_ref()?.get(axis);
+    ranked && product.axes.iter().all(|place| size(place).is_some_and(sized))
 }
 
 /// Float tensors that reach a learnable input, directly or through a chain of constants. Scalars that only scale or

@@ -1,5 +1,7 @@
 //! What an operator's lane rule sees of its node, and what it can say.
 
+use std::ops::Range;
+
 use super::axis::{Axis, Layout, pin, reshape, unite};
 use super::labels::{Label, Labels, PinCode, Reason};
 use crate::graph::{Dim, Graph, Node, NodeId, Shape, ValueId};
@@ -51,9 +53,14 @@ impl<'a> LaneView<'a> {
         self.graph.value(self.node().input(input)?).shape.as_ref()
     }
 
-    /// The elements of an input as integers.
-    pub(crate) fn ints(&self, input: usize) -> Option<Vec<i64>> {
-        self.graph.value(self.node().input(input)?).content.as_ref()?.ints()
+    /// Sizes of an output.
+    pub(crate) fn size_of(&self, output: usize, axis: usize) -> Option<&'a Dim> {
+        self.graph.value(self.node().output(output)?).shape.as_ref()?.get(axis)
+    }
+
+    /// A list given as an attribute in older revisions and as an input in newer ones.
+    pub(crate) fn list(&self, attribute: &str, input: usize) -> Option<Vec<i64>> {
+        self.graph.ints(self.node(), attribute, input)
     }
 
     /// Whether an input is the same in every run.
@@ -221,17 +228,41 @@ impl LaneView<'_> {
         for part in parts {
             joined.extend(part.materialise(&mut self.state.labels)?);
         }
-        if joined.iter().all(Option::is_none) {
-            return Some(Axis::plain(&Dim::known(joined.len() as i64)));
+        Some(self.labelled(joined))
+    }
+
+    /// The axis made of a range of another's indices.
+    pub(crate) fn part(&mut self, axis: &Axis, indices: Range<usize>) -> Option<Axis> {
+        let labels = axis.materialise(&mut self.state.labels)?.get(indices)?.to_vec();
+        Some(self.labelled(labels))
+    }
+
+    /// The axis with further indices before and after it. They are lanes too: they go where their partners go.
+    pub(crate) fn padded(&mut self, axis: &Axis, before: usize, after: usize) -> Option<Axis> {
+        let inner = axis.materialise(&mut self.state.labels)?;
+        let mut fresh = |count: usize| (0..count).map(|_| Some(self.state.labels.fresh())).collect::<Vec<_>>();
+        let (before, after) = (fresh(before), fresh(after));
+        Some(self.labelled([before, inner, after].concat()))
+    }
+
+    /// The axis with these labels. Indices without one get one that is pinned; an axis of one index is never cut.
+    fn labelled(&mut self, labels: Vec<Option<Label>>) -> Axis {
+        if labels.iter().all(Option::is_none) {
+            return Axis::plain(&Dim::known(labels.len() as i64));
+        }
+        if let [Some(only)] = labels[..] {
+            let reason = self.reason(PinCode::WholeAxis);
+            self.state.labels.pin(only, &reason);
+            return Axis::default();
         }
         let reason = self.reason(PinCode::UncutPartner);
-        let labels = joined.into_iter().map(|label| {
+        let labels = labels.into_iter().map(|label| {
             label.unwrap_or_else(|| {
                 let label = self.state.labels.fresh();
                 self.state.labels.pin(label, &reason);
                 label
             })
         });
-        Some(Axis::labelled(labels.collect()))
+        Axis::labelled(labels.collect())
     }
 }

@@ -39,7 +39,7 @@ pub(super) const ROWS: &[OpRow] = &[
     joint("Add").fold(|view| arithmetic(view, |a, b| a.plus(b))),
     joint("Sub").fold(|view| arithmetic(view, |a, b| a.plus(&b.times(&Dim::known(-1))?))),
     joint("Mul").fold(|view| arithmetic(view, |a, b| a.times(b))),
-    joint("Div").fold(|view| arithmetic(view, Dim::divide)),
+    joint("Div").fold(|view| arithmetic(view, quotient)),
     joint("PRelu").learnable(&[1]),
     joint("Sum").learnable(&[]),
     joint("Max").learnable(&[]),
@@ -94,6 +94,12 @@ fn arithmetic(view: &FoldView, apply: impl Fn(&Dim, &Dim) -> Option<Dim>) -> Opt
     let at = |list: &[Dim], i: usize| list[if list.len() == 1 { 0 } else { i }].clone();
     let elements = (0..count).map(|i| apply(&at(&a, i), &at(&b, i)));
     Some(Content::Dims { scalar, elements: elements.collect::<Option<_>>()? })
+}
+
+/// Integers are divided without the remainder; unknown sizes only where there is none.
+fn quotient(a: &Dim, b: &Dim) -> Option<Dim> {
+    let numbers = || a.value()?.checked_div(b.value()?).map(Dim::known);
+    a.divide(b).or_else(numbers)
 }
 
 /// Operands go together index by index where none of them broadcasts.

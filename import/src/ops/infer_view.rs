@@ -45,14 +45,9 @@ impl InferView<'_> {
         self.value(input)?.content.as_ref().and_then(Content::dims)
     }
 
-    /// Elements of an input, as integers.
-    pub fn ints(&self, input: usize) -> Option<Vec<i64>> {
-        self.value(input)?.content.as_ref().and_then(Content::ints)
-    }
-
     /// A list given as an attribute in older revisions and as an input in newer ones.
     pub fn list(&self, attribute: &str, input: usize) -> Option<Vec<i64>> {
-        self.node.ints(attribute).map(<[i64]>::to_vec).or_else(|| self.ints(input))
+        self.graph.ints(self.node, attribute, input)
     }
 
     /// A size about which nothing is known.
@@ -94,4 +89,10 @@ pub(crate) fn resolve_axis(axis: i64, rank: usize) -> Option<usize> {
     let rank = i64::try_from(rank).ok()?;
     let axis = if axis < 0 { axis.checked_add(rank)? } else { axis };
     (0..rank).contains(&axis).then_some(axis as usize)
+}
+
+/// Whether no axis is named twice.
+pub(crate) fn distinct(axes: impl Iterator<Item = usize>) -> bool {
+    let mut seen = std::collections::BTreeSet::new();
+    axes.into_iter().all(|axis| seen.insert(axis))
 }

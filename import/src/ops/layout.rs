@@ -1,9 +1,11 @@
-//! Operators that only rearrange axes: Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity.
+//! Operators that only rearrange axes: Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity, Expand.
 
 use super::infer_view::resolve_axis;
-use super::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite};
+use super::shape::MOST_AXES;
+use super::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite, broadcast};
 use crate::graph::{BatchConstant, Content, Dim, Refusal, Shape, product};
-use crate::lanes::LaneView;
+use crate::lanes::{LaneView, PinCode};
+use crate::tensor::Tensor;
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Identity", identity_infer, LaneView::same_layout).fold(first_fold).cost(CostView::free),
@@ -15,7 +17,8 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Flatten", flatten_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
     OpRow::new("Squeeze", squeeze_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
     OpRow::new("Unsqueeze", unsqueeze_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
-    OpRow::new("Transpose", transpose_infer, transpose_lanes).cost(CostView::free),
+    OpRow::new("Transpose", transpose_infer, transpose_lanes).fold(transpose_fold).cost(CostView::free),
+    OpRow::new("Expand", expand_infer, expand_lanes).cost(CostView::free).counts(expand_counts),
 ];
 
 fn identity_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
@@ -33,7 +36,7 @@ fn regroup_fold(view: &FoldView) -> Option<Content> {
         Content::Dims { elements, .. } if extents.len() <= 1 => {
             Some(Content::Dims { scalar: extents.is_empty(), elements: elements.clone() })
         }
-        Content::Dims { .. } => None,
+        content @ Content::Dims { .. } => Tensor::from_i64(&extents, &content.ints()?).ok().map(Content::Tensor),
         Content::Tensor(tensor) => {
             let mut tensor = tensor.clone();
             tensor.shape = extents;
@@ -44,7 +47,7 @@ fn regroup_fold(view: &FoldView) -> Option<Content> {
 
 fn reshape_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (Some(data), Some(target)) = (view.shape(0).map(<[Dim]>::to_vec), view.dims(1)) else {
-        let rank = view.shape(1).and_then(|s| s.first().and_then(Dim::extent)).filter(|&rank| rank <= 16);
+        let rank = view.shape(1).and_then(|s| s.first().and_then(Dim::extent)).filter(|&rank| rank <= MOST_AXES);
         let shape = rank.map(|rank| (0..rank).map(|_| view.fresh()).collect());
         return view.like_first(shape);
     };
@@ -159,10 +162,59 @@ fn transpose_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(Some(order.into_iter().map(|axis| shape[axis].clone()).collect()))
 }
 
+fn transpose_fold(view: &FoldView) -> Option<Content> {
+    let shape = &view.tensor(0)?.shape;
+    let order = permutation(view.node, shape.len())?;
+    let turned: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+    view.rearranged(&turned, |index| {
+        let mut source = vec![0; index.len()];
+        order.iter().zip(index).for_each(|(&axis, &at)| source[axis] = at);
+        source
+    })
+}
+
 fn transpose_lanes(view: &mut LaneView) {
     let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
     match permutation(view.node(), layout.len()) {
         Some(order) => view.set(0, order.into_iter().map(|axis| layout[axis].clone()).collect()),
         None => LaneView::opaque(view),
     }
+}
+
+fn expand_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let (Some(data), Some(target)) = (view.shape(0), view.dims(1)) else { return view.like_first(None) };
+    let carries = |declared| declared != 1 && target.first().is_some_and(|size| size.is(declared));
+    if view.declared_batch.is_some_and(carries) {
+        return Err(view.unsupported("its target may carry the batch"));
+    }
+    let shape = broadcast(data, &target)
+        .ok_or_else(|| view.contradiction(format!("{} does not expand to {}", view.show(data), view.show(&target))))?;
+    view.like_first(Some(shape))
+}
+
+/// Axes that keep their size keep their lanes, where the target can be written anew.
+fn expand_lanes(view: &mut LaneView) {
+    let (Some(data), Some(mut output)) = (view.layout(0), view.plain_output()) else { return LaneView::opaque(view) };
+    let Some(offset) = output.len().checked_sub(data.len()) else { return LaneView::opaque(view) };
+    let known = view.list("shape", 1).is_some();
+    for (position, axis) in data.into_iter().enumerate().filter(|(_, axis)| axis.has_labels()) {
+        if known {
+            output[offset + position] = axis;
+        } else {
+            view.pin(&axis, PinCode::NoExactForm);
+        }
+    }
+    view.set(0, output);
+}
+
+/// A target that names cut sizes names the new ones.
+fn expand_counts(resized: &Resized) -> Vec<Rewrite> {
+    let target = resized.graph.ints(resized.node, "shape", 1);
+    let (Some(mut target), Some(Some(output))) = (target, resized.outputs.first()) else { return Vec::new() };
+    let old = target.clone();
+    let Some(offset) = output.len().checked_sub(target.len()) else { return Vec::new() };
+    for (size, new) in target.iter_mut().zip(&output[offset..]).filter(|(size, _)| **size != 1) {
+        *size = new.value().unwrap_or(*size);
+    }
+    if target == old { Vec::new() } else { vec![Rewrite::Input(1, target)] }
 }

@@ -14,6 +14,8 @@ mod infer_view;
 mod join;
 mod layout;
 mod normalization;
+mod pad;
+mod part;
 mod pool;
 mod reduce;
 mod shape;
@@ -30,7 +32,7 @@ pub use pool::{Padding, Window};
 pub use reduce::reduced_axes;
 pub use shape::constant_value;
 
-use crate::graph::{Content, Graph, Node, Refusal};
+use crate::graph::{Content, Graph, Node, Refusal, ValueId};
 use crate::lanes::LaneView;
 
 /// Types and shapes of a node's outputs, one [`Fact`] per output.
@@ -138,7 +140,12 @@ pub struct Resized<'a> {
     pub inputs: Vec<Option<crate::graph::Shape>>,
     /// Sizes of its outputs after the cut.
     pub outputs: Vec<Option<crate::graph::Shape>>,
+    /// The indices that stay on an axis of a value; `None` when all do.
+    pub kept: &'a KeptOn<'a>,
 }
+
+/// The indices that stay on an axis of a value.
+pub type KeptOn<'a> = dyn Fn(ValueId, usize) -> Option<&'a [usize]> + 'a;
 
 /// A change that keeps a node right after a cut.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,12 +156,33 @@ pub enum Rewrite {
     Ints(&'static str, Vec<i64>),
     /// Feed this input from a new constant list of integers.
     Input(usize, Vec<i64>),
+    /// Leave this attribute out.
+    Drop(&'static str),
 }
 
 impl Resized<'_> {
     /// For operators in which nothing counts lanes.
     pub fn nothing(_: &Resized) -> Vec<Rewrite> {
         Vec::new()
+    }
+
+    /// The indices that stay on an axis of an input; `None` when all do.
+    fn kept_in(&self, input: usize, axis: usize) -> Option<&'_ [usize]> {
+        (self.kept)(self.node.input(input)?, axis)
+    }
+
+    /// The indices that stay on an axis of the first output; `None` when all do.
+    fn kept_out(&self, axis: usize) -> Option<&'_ [usize]> {
+        (self.kept)(self.node.output(0)?, axis)
+    }
+
+    /// The change of a list that older revisions give as an attribute and newer ones as an input.
+    fn list(&self, attribute: &'static str, input: usize, values: Vec<i64>) -> Rewrite {
+        if self.node.ints(attribute).is_some() {
+            Rewrite::Ints(attribute, values)
+        } else {
+            Rewrite::Input(input, values)
+        }
     }
 }
 
@@ -169,6 +197,8 @@ pub fn rows() -> impl Iterator<Item = &'static OpRow> {
         reduce::ROWS,
         layout::ROWS,
         join::ROWS,
+        part::ROWS,
+        pad::ROWS,
         shape::ROWS,
     ]
     .into_iter()

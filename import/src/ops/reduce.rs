@@ -49,7 +49,7 @@ fn reduce_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 
 fn reduce_lanes(view: &mut LaneView) {
     let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
-    let listed = view.node().ints("axes").map(<[i64]>::to_vec).or_else(|| view.ints(1));
+    let listed = view.list("axes", 1);
     let Some(axes) = reduced_axes(view.node(), listed, layout.len()) else { return LaneView::opaque(view) };
     let keep = view.node().int_or("keepdims", 1) != 0;
     let mut output = Vec::new();

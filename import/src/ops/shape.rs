@@ -1,4 +1,6 @@
-//! Shape arithmetic and constants: Constant, Shape, Gather, Cast.
+//! Shape arithmetic and constants: Constant, Shape, Gather, Cast, CastLike, ConstantOfShape.
+
+use std::path::Path;
 
 use super::infer_view::resolve_axis;
 use super::{CostView, Fact, FoldView, InferView, OpRow};
@@ -7,11 +9,16 @@ use crate::lanes::{LaneView, PinCode};
 use crate::proto::onnx::{NodeProto, TensorProto, text};
 use crate::tensor::{DType, Tensor};
 
+/// No value has more axes than this, so no list of sizes is longer.
+pub(super) const MOST_AXES: usize = 16;
+
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Constant", constant_infer, LaneView::constants_only).fold(constant_fold).cost(CostView::free),
     OpRow::new("Shape", shape_infer, LaneView::sizes_only).fold(shape_fold).cost(CostView::free),
     OpRow::new("Gather", gather_infer, gather_lanes).fold(gather_fold).cost(CostView::free),
     OpRow::new("Cast", cast_infer, LaneView::same_layout).fold(cast_fold),
+    OpRow::new("CastLike", cast_like_infer, LaneView::same_layout),
+    OpRow::new("ConstantOfShape", filled_infer, LaneView::sizes_only).fold(filled_fold).cost(CostView::free),
 ];
 
 /// The tensor in a Constant node, when that is how it states its value.
@@ -99,9 +106,35 @@ fn cast_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     Ok(vec![Fact { dtype: Some(dtype), shape: view.shape(0).map(<[Dim]>::to_vec) }])
 }
 
+fn cast_like_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    Ok(vec![Fact { dtype: view.dtype(1), shape: view.shape(0).map(<[Dim]>::to_vec) }])
+}
+
 fn cast_fold(view: &FoldView) -> Option<Content> {
     let to = i32::try_from(view.node.int_or("to", 0)).ok().and_then(DType::from_code)?;
     let from = view.value(0)?.dtype?;
     let whole = |d: DType| matches!(d, DType::I64 | DType::I32);
     (from == to || (whole(from) && whole(to))).then(|| view.content(0).cloned()).flatten()
+}
+
+/// The element that fills a ConstantOfShape: a single-precision zero unless said.
+fn filler(node: &NodeProto) -> Option<Tensor> {
+    match node.tensor("value") {
+        Some(proto) => Tensor::from_proto(proto, Path::new("")).ok().filter(|tensor| tensor.len() == 1),
+        None => Tensor::from_f32(&[1], &[0.0]).ok(),
+    }
+}
+
+fn filled_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let element = filler(&view.node.proto).ok_or_else(|| view.contradiction("its value is not one element"))?;
+    let rank = view.shape(0).and_then(|shape| shape.first()?.extent()).filter(|&rank| rank <= MOST_AXES);
+    let shape = view.dims(0).or_else(|| Some((0..rank?).map(|_| view.fresh()).collect()));
+    Ok(vec![Fact { dtype: Some(element.dtype), shape }])
+}
+
+/// Lists only: larger constants are never worth knowing.
+fn filled_fold(view: &FoldView) -> Option<Content> {
+    let element = filler(&view.node.proto).filter(|tensor| tensor.dtype.is_integer())?.to_i64().ok()?;
+    let [count] = view.output_extents()?[..] else { return None };
+    (count <= MOST_AXES).then(|| Content::list(vec![Dim::known(element[0]); count]))
 }

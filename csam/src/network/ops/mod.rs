@@ -6,6 +6,8 @@ mod gemm;
 mod join;
 mod layout;
 mod normalization;
+mod pad;
+mod part;
 mod pool;
 mod reduce;
 mod shape;
@@ -66,6 +68,8 @@ fn rows() -> impl Iterator<Item = &'static Row> {
         reduce::ROWS,
         layout::ROWS,
         join::ROWS,
+        part::ROWS,
+        pad::ROWS,
         shape::ROWS,
     ]
     .into_iter()

@@ -17,6 +17,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Shape", shape),
     Row::new("Gather", gather),
     Row::new("Cast", cast),
+    Row::new("CastLike", |_| Ok(Box::new(Cast(None)))),
     Row::new("ConstantOfShape", constant_of_shape),
 ];
 
@@ -66,15 +67,20 @@ fn cast(view: &View) -> Lowered {
     let dtype = view.node.int("to").and_then(|code| i32::try_from(code).ok()).and_then(DType::from_code);
     let kind =
         dtype.and_then(convert::kind).ok_or_else(|| view.unsupported("it casts to a type torch does not have"))?;
-    Ok(Box::new(Cast(kind)))
+    Ok(Box::new(Cast(Some(kind))))
 }
 
-/// Integers of shape arithmetic live on the CPU; numbers made of them go where the other numbers are.
-struct Cast(Element);
+/// To this type, or to that of input 1. Integers of shape arithmetic live on the CPU; numbers made of them go where the
+/// other numbers are.
+struct Cast(Option<Element>);
 
 impl Op for Cast {
     fn run(&self, inputs: &mut Inputs, frame: &Frame) -> Torch<Vec<Tensor>> {
-        let cast = inputs.at(0)?.f_to_kind(self.0)?;
+        let kind = match self.0 {
+            Some(kind) => kind,
+            None => inputs.at(1)?.kind(),
+        };
+        let cast = inputs.at(0)?.f_to_kind(kind)?;
         Ok(vec![if is_float(&cast) { cast.f_to_device(frame.device)? } else { cast }])
     }
 }

@@ -1,0 +1,57 @@
+//! Padding: Pad.
+
+use tch::TchError;
+
+use super::{Lowered, Row};
+use crate::network::op::{Torch, optional, pure};
+use crate::network::view::View;
+
+pub(super) const ROWS: &[Row] = &[Row::new("Pad", pad)];
+
+fn pad(view: &View) -> Lowered {
+    let legacy = if view.node.ints("paddings").is_some() { "paddings" } else { "pads" };
+    let pads = view.list(legacy, 1)?.ok_or_else(|| view.contradiction("`pads` is missing"))?;
+    let axes = view.list("axes", 3)?;
+    let mode = match view.node.text_or("mode", "constant").as_ref() {
+        "constant" => "constant",
+        "reflect" => "reflect",
+        "edge" => "replicate",
+        other => return Err(view.unsupported(format!("padding by `{other}`"))),
+    };
+    let filler = match view.node.proto.float("value") {
+        Some(number) => f64::from(number),
+        None if view.has(2) => {
+            view.constant_number(2).ok_or_else(|| view.unsupported("the number to pad with is computed"))?
+        }
+        None => 0.0,
+    };
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let all: Vec<i64> = (0..data.dim() as i64).collect();
+        let axes = optional(&axes, x)?.unwrap_or(all);
+        let both = by_axis(data.dim(), &axes, &pads.get(x)?)?;
+        // Torch wants pads from the last axis to the first, and other modes want no more axes than needed.
+        let first =
+            if mode == "constant" { 0 } else { both.iter().position(|pads| *pads != [0, 0]).unwrap_or(both.len()) };
+        let pads: Vec<i64> = both[first.min(both.len())..].iter().rev().flatten().copied().collect();
+        if pads.is_empty() {
+            Ok(data.shallow_clone())
+        } else {
+            data.f_pad(&pads, mode, (mode == "constant").then_some(filler))
+        }
+    }))
+}
+
+/// Pads before and after every axis, from the format's list of all befores and then all afters.
+fn by_axis(rank: usize, axes: &[i64], pads: &[i64]) -> Torch<Vec<[i64; 2]>> {
+    let mut both = vec![[0, 0]; rank];
+    for (i, &axis) in axes.iter().enumerate() {
+        let at = if axis < 0 { axis + rank as i64 } else { axis };
+        let place = usize::try_from(at).ok().and_then(|at| both.get_mut(at));
+        let (Some(place), Some(&before), Some(&after)) = (place, pads.get(i), pads.get(i + axes.len())) else {
+            return Err(TchError::Shape(format!("pads {pads:?} do not fit axes {axes:?} of {rank}")));
+        };
+        *place = [before, after];
+    }
+    Ok(both)
+}

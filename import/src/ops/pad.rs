@@ -1,0 +1,111 @@
+//! Padding: Pad.
+
+use super::infer_view::{distinct, resolve_axis};
+use super::{CostView, Fact, InferView, OpRow, Resized, Rewrite};
+use crate::graph::{Dim, Graph, Node, Refusal};
+use crate::lanes::{Axis, LaneView, PinCode};
+
+pub(super) const ROWS: &[OpRow] = &[OpRow::new("Pad", pad_infer, pad_lanes).cost(CostView::free).counts(pad_counts)];
+
+/// What is added to one axis; negative amounts take away.
+struct Margin {
+    axis: usize,
+    /// Place in the node's list of axes.
+    place: usize,
+    before: i64,
+    after: i64,
+}
+
+/// The list of amounts: all befores, then all afters.
+fn amounts(graph: &Graph, node: &Node) -> Option<Vec<i64>> {
+    graph.ints(node, attribute(node), 1)
+}
+
+/// The list's name in this revision.
+fn attribute(node: &Node) -> &'static str {
+    if node.ints("paddings").is_some() { "paddings" } else { "pads" }
+}
+
+/// Axes that are padded; `None` when that is computed, or does not fit the rank.
+fn margins(graph: &Graph, node: &Node, rank: usize) -> Option<Vec<Margin>> {
+    let amounts = amounts(graph, node)?;
+    let axes = match node.input(3) {
+        Some(_) => graph.ints(node, "axes", 3)?,
+        None => (0..rank as i64).collect(),
+    };
+    if amounts.len() != 2 * axes.len() {
+        return None;
+    }
+    let margin = |place: usize| {
+        let axis = resolve_axis(axes[place], rank)?;
+        Some(Margin { axis, place, before: amounts[place], after: amounts[place + axes.len()] })
+    };
+    let all: Vec<Margin> = (0..axes.len()).map(margin).collect::<Option<_>>()?;
+    if !distinct(all.iter().map(|margin| margin.axis)) {
+        return None;
+    }
+    Some(all.into_iter().filter(|margin| (margin.before, margin.after) != (0, 0)).collect())
+}
+
+fn pad_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let Some(mut shape) = view.shape(0).map(<[Dim]>::to_vec) else { return view.like_first(None) };
+    let Some(margins) = margins(view.graph, view.node, shape.len()) else {
+        let unknown = shape.iter().map(|_| view.fresh()).collect();
+        return view.like_first(Some(unknown));
+    };
+    for margin in margins {
+        let extent = shape[margin.axis].value();
+        let padded = extent.and_then(|extent| extent.checked_add(margin.before)?.checked_add(margin.after));
+        if padded.is_some_and(|padded| padded < 0) {
+            return Err(view.contradiction(format!("it takes more from {} than there is", view.show(&shape))));
+        }
+        shape[margin.axis] = padded.map_or_else(|| view.fresh(), Dim::known);
+    }
+    view.like_first(Some(shape))
+}
+
+fn pad_lanes(view: &mut LaneView) {
+    let Some(mut layout) = view.layout(0) else { return LaneView::opaque(view) };
+    let Some(margins) = margins(view.graph, view.node(), layout.len()) else { return LaneView::opaque(view) };
+    for margin in margins {
+        let Some(size) = view.size_of(0, margin.axis) else { return LaneView::opaque(view) };
+        layout[margin.axis] = padded(view, &layout[margin.axis].clone(), &margin, size);
+    }
+    view.set(0, layout);
+}
+
+/// Constant padding adds lanes of its own; copies of other indices (reflection, edges) have no exact cut form.
+fn padded(view: &mut LaneView, axis: &Axis, margin: &Margin, size: &Dim) -> Axis {
+    if !axis.has_labels() {
+        return view.plain(size);
+    }
+    let amounts = (usize::try_from(margin.before), usize::try_from(margin.after));
+    let constant = view.node().text_or("mode", "constant") == "constant";
+    let grown = match amounts {
+        (Ok(before), Ok(after)) if constant && size.extent().is_some() => view.padded(axis, before, after),
+        _ => None,
+    };
+    grown.unwrap_or_else(|| {
+        view.pin(axis, PinCode::NoExactForm);
+        view.plain(size)
+    })
+}
+
+/// On a cut axis, as many indices are added as stayed of those added before.
+fn pad_counts(resized: &Resized) -> Vec<Rewrite> {
+    let (graph, node) = (resized.graph, resized.node);
+    let dense = node.output(0).and_then(|value| graph.value(value).shape.as_ref());
+    let lists = dense.and_then(|dense| Some((dense, margins(graph, node, dense.len())?, amounts(graph, node)?)));
+    let Some((dense, margins, mut amounts)) = lists else { return Vec::new() };
+    let old = amounts.clone();
+    for margin in margins {
+        let extent = dense[margin.axis].value();
+        if let (Some(kept), Some(extent)) = (resized.kept_out(margin.axis), extent) {
+            let before = |bound: i64| kept.partition_point(|&index| (index as i64) < bound) as i64;
+            let half = amounts.len() / 2;
+            amounts[margin.place] = before(margin.before);
+            amounts[margin.place + half] = before(extent) - before(extent - margin.after);
+        }
+    }
+    if amounts == old { Vec::new() } else { vec![resized.list(attribute(node), 1, amounts)] }
+}

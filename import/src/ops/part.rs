@@ -1,0 +1,220 @@
+//! Parts of a value along its axes: Split, Slice.
+
+use super::infer_view::{distinct, resolve_axis};
+use super::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite};
+use crate::graph::{Content, Dim, Graph, Node, Refusal};
+use crate::lanes::{Axis, LaneView, PinCode};
+
+pub(super) const ROWS: &[OpRow] = &[
+    OpRow::new("Split", split_infer, split_lanes).cost(CostView::free).counts(split_counts),
+    OpRow::new("Slice", slice_infer, slice_lanes).fold(slice_fold).cost(CostView::free).counts(slice_counts),
+];
+
+/// Since this version the sizes of the parts are an input.
+const SIZES_ARE_INPUT: i64 = 13;
+
+fn split_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let (dtype, count) = (view.dtype(0), view.node.outputs.len());
+    let Some(shape) = view.shape(0).map(<[Dim]>::to_vec) else {
+        return Ok(vec![Fact { dtype, shape: None }; count]);
+    };
+    let axis = view.axis(view.node.int_or("axis", 0), shape.len())?;
+    let part = |size| {
+        let mut shape = shape.clone();
+        shape[axis] = size;
+        Fact { dtype, shape: Some(shape) }
+    };
+    Ok(part_sizes(view, &shape[axis], count)?.into_iter().map(part).collect())
+}
+
+/// The size of every part of an axis: as stated, or equal with a smaller last one.
+fn part_sizes(view: &mut InferView, extent: &Dim, count: usize) -> Result<Vec<Dim>, Box<Refusal>> {
+    let whole = count as i64;
+    if let Some(stated) = view.list("split", 1) {
+        let fits = stated.len() == count && stated.iter().all(|&size| size >= 0);
+        let sum = stated.iter().try_fold(0, |sum: i64, &size| sum.checked_add(size));
+        if !fits || extent.value().is_some_and(|extent| sum != Some(extent)) {
+            return Err(view.contradiction(format!("parts {stated:?} do not make up the axis in {count} outputs")));
+        }
+        return Ok(stated.into_iter().map(Dim::known).collect());
+    }
+    Ok(match extent.value() {
+        Some(extent) if view.node.input(1).is_none() => {
+            let size = extent.max(0).unsigned_abs().div_ceil(whole.unsigned_abs().max(1)) as i64;
+            let left = |part: i64| extent.saturating_sub(part.saturating_mul(size)).clamp(0, size);
+            (0..whole).map(|part| Dim::known(left(part))).collect()
+        }
+        _ => (0..count).map(|_| view.fresh()).collect(),
+    })
+}
+
+fn split_lanes(view: &mut LaneView) {
+    let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
+    let Some(along) = resolve_axis(view.node().int_or("axis", 0), layout.len()) else { return LaneView::opaque(view) };
+    let mut start = 0;
+    for output in 0..view.node().outputs.len() {
+        let Some(size) = view.size_of(output, along) else { return LaneView::opaque(view) };
+        let mut parts = layout.clone();
+        parts[along] = part(view, &layout[along], start, size);
+        view.set(output, parts);
+        start += size.extent().unwrap_or(0);
+    }
+}
+
+/// The `size` indices of an axis from `start` on; the whole axis is pinned where that cannot be said.
+fn part(view: &mut LaneView, axis: &Axis, start: usize, size: &Dim) -> Axis {
+    if !axis.has_labels() {
+        return view.plain(size);
+    }
+    let taken = size.extent().and_then(|size| view.part(axis, start..start.checked_add(size)?));
+    taken.unwrap_or_else(|| {
+        view.pin(axis, PinCode::LayoutTooMixed);
+        view.plain(size)
+    })
+}
+
+/// Parts that were stated, or are no longer what equal parts would be, are stated with their new sizes.
+fn split_counts(resized: &Resized) -> Vec<Rewrite> {
+    let node = resized.node;
+    let size = |shape: &Option<Vec<Dim>>| {
+        let shape = shape.as_ref()?;
+        shape[resolve_axis(node.int_or("axis", 0), shape.len())?].value()
+    };
+    let Some(sizes) = resized.outputs.iter().map(size).collect::<Option<Vec<i64>>>() else { return Vec::new() };
+    let stated = resized.graph.ints(node, "split", 1);
+    let equal = || sizes.iter().all(|size| *size == sizes[0]);
+    if stated.as_ref() == Some(&sizes) || (stated.is_none() && equal()) {
+        return Vec::new();
+    }
+    let list = if node.opset < SIZES_ARE_INPUT { Rewrite::Ints("split", sizes) } else { Rewrite::Input(1, sizes) };
+    vec![list, Rewrite::Drop("num_outputs")]
+}
+
+/// What a Slice takes along one axis, as written.
+struct Span {
+    axis: usize,
+    /// Place in the node's lists.
+    place: usize,
+    start: i64,
+    end: i64,
+    step: i64,
+}
+
+impl Span {
+    /// First index and number of indices taken from an axis. Bounds count from the end when negative and are clamped.
+    fn taken(&self, extent: i64) -> (i64, i64) {
+        let from_front = |bound: i64| if bound < 0 { bound.saturating_add(extent) } else { bound };
+        let (start, end) = (from_front(self.start), from_front(self.end));
+        if self.step > 0 {
+            let (start, end) = (start.clamp(0, extent), end.clamp(0, extent));
+            return (start, self.steps(end - start));
+        }
+        let (start, end) = (start.clamp(-1, extent - 1), end.clamp(-1, extent - 1));
+        (start, self.steps(start - end))
+    }
+
+    /// How many steps fit into a distance.
+    fn steps(&self, distance: i64) -> i64 {
+        distance.max(0).unsigned_abs().div_ceil(self.step.unsigned_abs()) as i64
+    }
+
+    /// Whether this takes everything from any axis.
+    fn takes_all(&self) -> bool {
+        self.start == 0 && self.step == 1 && self.end >= i64::from(i32::MAX)
+    }
+}
+
+/// The axes a Slice names and what it takes; `None` when that is computed, or does not fit the rank.
+fn spans(graph: &Graph, node: &Node, rank: usize) -> Option<Vec<Span>> {
+    let (starts, ends) = (graph.ints(node, "starts", 1)?, graph.ints(node, "ends", 2)?);
+    let or = |attribute, input, default: Vec<i64>| {
+        let left_out = node.ints(attribute).is_none() && node.input(input).is_none();
+        if left_out { Some(default) } else { graph.ints(node, attribute, input) }
+    };
+    let axes = or("axes", 3, (0..starts.len() as i64).collect())?;
+    let steps = or("steps", 4, vec![1; starts.len()])?;
+    if [ends.len(), axes.len(), steps.len()].iter().any(|&length| length != starts.len()) {
+        return None;
+    }
+    let span = |place: usize| {
+        let axis = resolve_axis(axes[place], rank)?;
+        let (start, end, step) = (starts[place], ends[place], steps[place]);
+        (step != 0).then_some(Span { axis, place, start, end, step })
+    };
+    let spans: Vec<Span> = (0..starts.len()).map(span).collect::<Option<_>>()?;
+    distinct(spans.iter().map(|span| span.axis)).then_some(spans)
+}
+
+fn slice_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let Some(mut shape) = view.shape(0).map(<[Dim]>::to_vec) else { return view.like_first(None) };
+    let Some(spans) = spans(view.graph, view.node, shape.len()) else {
+        let unknown = shape.iter().map(|_| view.fresh()).collect();
+        return view.like_first(Some(unknown));
+    };
+    for span in spans.iter().filter(|span| !span.takes_all()) {
+        let taken = shape[span.axis].value().map(|extent| span.taken(extent));
+        shape[span.axis] = taken.map_or_else(|| view.fresh(), |(_, count)| Dim::known(count));
+    }
+    view.like_first(Some(shape))
+}
+
+/// Lists of sizes, and small constants of any rank.
+fn slice_fold(view: &FoldView) -> Option<Content> {
+    let Some(list) = view.dims(0) else { return slice_constant(view) };
+    let spans = spans(view.graph, view.node, 1)?;
+    let [span] = &spans[..] else { return None };
+    let (start, count) = span.taken(list.len() as i64);
+    let taken = (0..count).map(|i| list.get(usize::try_from(start + i * span.step).ok()?).cloned());
+    Some(Content::list(taken.collect::<Option<_>>()?))
+}
+
+fn slice_constant(view: &FoldView) -> Option<Content> {
+    let mut shape = view.tensor(0)?.shape.clone();
+    let mut from = vec![(0, 1); shape.len()];
+    for span in spans(view.graph, view.node, shape.len())? {
+        let (start, count) = span.taken(shape[span.axis] as i64);
+        from[span.axis] = (start, span.step);
+        shape[span.axis] = usize::try_from(count).ok()?;
+    }
+    let source = |(&at, &(start, step)): (&usize, &(i64, i64))| (start + at as i64 * step) as usize;
+    view.rearranged(&shape, |index| index.iter().zip(&from).map(source).collect())
+}
+
+fn slice_lanes(view: &mut LaneView) {
+    let Some(mut layout) = view.layout(0) else { return LaneView::opaque(view) };
+    let Some(spans) = spans(view.graph, view.node(), layout.len()) else { return LaneView::opaque(view) };
+    for span in spans.iter().filter(|span| !span.takes_all()) {
+        let Some(size) = view.size_of(0, span.axis) else { return LaneView::opaque(view) };
+        let axis = layout[span.axis].clone();
+        let taken = axis.extent().map(|extent| span.taken(extent as i64));
+        layout[span.axis] = match taken.and_then(|(start, _)| usize::try_from(start).ok()) {
+            Some(start) if span.step == 1 => part(view, &axis, start, size),
+            _ => {
+                view.pin(&axis, PinCode::NoExactForm);
+                view.plain(size)
+            }
+        };
+    }
+    view.set(0, layout);
+}
+
+/// Bounds on a cut axis move to where the indices they named have gone.
+fn slice_counts(resized: &Resized) -> Vec<Rewrite> {
+    let (graph, node) = (resized.graph, resized.node);
+    let dense = node.input(0).and_then(|value| graph.value(value).shape.as_ref());
+    let lists = dense.and_then(|dense| {
+        let (starts, ends) = (graph.ints(node, "starts", 1)?, graph.ints(node, "ends", 2)?);
+        Some((dense, spans(graph, node, dense.len())?, starts, ends))
+    });
+    let Some((dense, spans, mut starts, mut ends)) = lists else { return Vec::new() };
+    let mut moved = false;
+    for span in spans.iter().filter(|span| !span.takes_all()) {
+        let taken = dense[span.axis].value().map(|extent| span.taken(extent));
+        if let (Some(kept), Some((start, count))) = (resized.kept_in(0, span.axis), taken) {
+            let before = |bound: i64| kept.partition_point(|&index| (index as i64) < bound) as i64;
+            (starts[span.place], ends[span.place]) = (before(start), before(start + count));
+            moved = true;
+        }
+    }
+    if moved { vec![resized.list("starts", 1, starts), resized.list("ends", 2, ends)] } else { Vec::new() }
+}
