@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::process::Stdio;
 
-use support::Place;
+use support::{Place, torch};
 
 const COMMANDS: [&str; 8] = ["inspect", "prune", "slim", "train", "eval", "verify", "certify", "doctor"];
 
@@ -81,6 +81,21 @@ fn a_runtime_that_is_missing_fails_the_check_and_the_others_are_reported() {
     assert_eq!(output.status.code(), Some(1), "{document}");
     assert_eq!(document["findings"][0]["runtime"], "torch");
     assert_eq!(document["pairs"][0]["passed"], true, "{document}");
+}
+
+#[test]
+fn a_model_that_torch_refuses_is_a_finding_with_its_reason() {
+    let Some(torch) = torch() else { return };
+    let place = Place::new();
+    let (model, data) = (place.model("opaque"), place.pictures("pictures"));
+    let output = place
+        .espalier(&["verify", &model, "--data", &data, "--runtimes", "ort,torch"])
+        .env("ESPALIER_TORCH", torch)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("torch failed") && said.contains("CumSum"), "{said}");
 }
 
 #[test]

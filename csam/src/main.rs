@@ -12,7 +12,8 @@ use csam::{
     tune, versions,
 };
 
-/// Searches, tunes, trains and runs networks with libtorch. Events are JSON lines on standard output.
+/// Searches, tunes, trains and runs networks with libtorch. `search`, `tune` and `train` tell what happens, errors
+/// included, as JSON lines on standard output.
 #[derive(Parser)]
 #[command(version, after_help = "Example:\n  espalier-torch search --job job.json")]
 struct Cli {
@@ -42,7 +43,9 @@ struct JobArgs {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let tells_events = matches!(command, Command::Search(_) | Command::Tune(_) | Command::Train(_));
+    let outcome = match command {
         Command::Search(args) => with_job(&args, search::search),
         Command::Tune(args) => with_job(&args, |job, events, stop| tune::tune(job, "tune", events, stop)),
         Command::Train(args) => with_job(&args, |job, events, stop| tune::tune(job, "train", events, stop)),
@@ -58,10 +61,19 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            Events::stdout(Stop::default()).error(&error.to_string());
+            if tells_events {
+                Events::stdout(Stop::default()).error(&error.to_string());
+            } else {
+                complain(&error);
+            }
             ExitCode::from(error.status())
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "the sentence is for whoever started the program")]
+fn complain(error: &CsamError) {
+    eprintln!("{error}");
 }
 
 fn with_job(args: &JobArgs, work: impl FnOnce(&Job, Events, Stop) -> Result<(), CsamError>) -> Result<(), CsamError> {

@@ -76,6 +76,25 @@ fn batch_normalisations() {
 }
 
 #[test]
+fn normalisations_by_the_data() {
+    let instance =
+        |shape: &[usize]| Single::new("InstanceNormalization", 6, shape).constant(&[4], 1.0).constant(&[4], 0.0);
+    let layer = |axis, weight: &[usize]| {
+        Single::new("LayerNormalization", 17, &image()).constant(weight, 1.0).int("axis", axis)
+    };
+    let neighbours = |size| Single::new("LRN", 13, &image()).int("size", size).float("alpha", 0.5);
+    check(vec![
+        instance(&image()),
+        instance(&[2, 4, 7]).float("epsilon", 1e-2),
+        layer(-1, &[8]).constant(&[8], 0.0),
+        layer(2, &[9, 8]),
+        layer(1, &[4, 9, 8]).constant(&[4, 9, 8], 0.5).float("epsilon", 1e-2),
+        neighbours(3),
+        neighbours(5).float("beta", 0.5).float("bias", 2.0),
+    ]);
+}
+
+#[test]
 fn functions_of_one_operand() {
     let plain = |op| Single::new(op, 20, &image());
     let mut cases: Vec<Single> = [
@@ -179,7 +198,7 @@ fn pools() {
 #[test]
 fn reductions() {
     let mut cases = Vec::new();
-    for op in ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"] {
+    for op in ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"] {
         cases.extend([
             Single::new(op, 11, &image()).ints("axes", &[2, 3]),
             Single::new(op, 11, &image()).ints("axes", &[-1]).int("keepdims", 0),

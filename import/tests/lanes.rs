@@ -69,6 +69,11 @@ fn padding_goes_where_its_partners_go() {
 }
 
 #[test]
+fn an_operand_that_broadcasts_ties_nothing() {
+    assert_eq!(group_sizes(small::scalar_first()), [6, 8]);
+}
+
+#[test]
 fn an_expanded_gate_keeps_its_lanes() {
     assert_eq!(group_sizes(small::expand()), [8, 8]);
 }

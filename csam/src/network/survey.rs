@@ -60,7 +60,7 @@ fn followed(graph: &Graph, node: &Node) -> bool {
         for &(reader, _) in &graph.value(value).readers {
             let next = graph.node(reader);
             match kind(next) {
-                Kind::Normalisation => return true,
+                Kind::Normalisation | Kind::Standardisation => return true,
                 Kind::Contraction => {}
                 Kind::Pointwise | Kind::Other if seen.insert(reader) => open.extend(next.outputs.iter().flatten()),
                 Kind::Pointwise | Kind::Other => {}

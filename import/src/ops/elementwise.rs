@@ -104,28 +104,27 @@ fn quotient(a: &Dim, b: &Dim) -> Option<Dim> {
 
 /// Operands go together index by index where none of them broadcasts.
 fn joint_lanes(view: &mut LaneView) {
-    let Some(mut output) = view.plain_output() else { return LaneView::opaque(view) };
+    let Some(plain) = view.plain_output() else { return LaneView::opaque(view) };
+    let mut met: Vec<Option<Axis>> = vec![None; plain.len()];
     for input in 0..view.node().inputs.len() {
         let (Some(layout), Some(shape)) = (view.layout(input), view.input_shape(input)) else {
             return LaneView::opaque(view);
         };
-        let offset = output.len() - layout.len().min(output.len());
-        for (position, axis) in layout.into_iter().enumerate() {
-            if !shape[position].is(1) {
-                meet(view, &mut output[offset + position], axis, input == 0);
-            }
+        let offset = plain.len() - layout.len().min(plain.len());
+        for (position, axis) in layout.into_iter().enumerate().filter(|(position, _)| !shape[*position].is(1)) {
+            let output = &mut met[offset + position];
+            *output = Some(match output.take() {
+                None => axis,
+                Some(other) => meet(view, other, axis),
+            });
         }
     }
-    view.set(0, output);
+    view.set(0, met.into_iter().zip(plain).map(|(met, plain)| met.unwrap_or(plain)).collect());
 }
 
-/// Joins an operand's axis with what the output's axis is so far.
-fn meet(view: &mut LaneView, output: &mut Axis, operand: Axis, first: bool) {
-    if !first {
-        view.unite(output, &operand);
-    }
-    let richer = operand.has_labels() && (!output.has_labels() || operand.0.len() > output.0.len());
-    if richer {
-        *output = operand;
-    }
+/// Joins two operands' axes; the result is the one that says more.
+fn meet(view: &mut LaneView, first: Axis, second: Axis) -> Axis {
+    view.unite(&first, &second);
+    let richer = second.has_labels() && (!first.has_labels() || second.0.len() > first.0.len());
+    if richer { second } else { first }
 }

@@ -1,12 +1,18 @@
-//! Normalisation by stored statistics, and dropout (the identity at inference).
+//! Normalisation by stored statistics or by the data's own, and dropout (the identity at inference).
 
+use std::ops::Range;
+
+use super::infer_view::resolve_axis;
 use super::{Fact, FoldView, InferView, OpRow};
 use crate::graph::{Dim, Refusal};
-use crate::lanes::LaneView;
+use crate::lanes::{LaneView, PinCode};
 use crate::tensor::DType;
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("BatchNormalization", batch_infer, batch_lanes).learnable(&[1, 2]).statistics(&[3, 4]),
+    OpRow::new("InstanceNormalization", same_infer, instance_lanes).learnable(&[1, 2]),
+    OpRow::new("LayerNormalization", layer_infer, layer_lanes).learnable(&[1, 2]),
+    OpRow::new("LRN", same_infer, neighbour_lanes),
     OpRow::new("Dropout", dropout_infer, LaneView::same_layout).fold(|view: &FoldView| view.content(0).cloned()),
 ];
 
@@ -17,18 +23,57 @@ fn batch_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     if view.node.int_or("spatial", 1) == 0 {
         return Err(view.unsupported("it normalises every position by itself (spatial=0)"));
     }
+    same_infer(view)
+}
+
+fn same_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(view.shape(0).map(<[Dim]>::to_vec))
 }
 
 fn batch_lanes(view: &mut LaneView) {
+    per_channel(view, 1..5);
+}
+
+/// Statistics over space, one pair for every channel of every sample.
+fn instance_lanes(view: &mut LaneView) {
+    let space = view.layout(0).unwrap_or_default();
+    view.pin_from(&space, 2);
+    per_channel(view, 1..3);
+}
+
+/// Parameters hold one number per channel.
+fn per_channel(view: &mut LaneView, parameters: Range<usize>) {
     let Some(data) = view.layout(0) else { return LaneView::opaque(view) };
-    for input in 1..5 {
+    for input in parameters {
         let parameter = view.layout(input).and_then(|axes| axes.into_iter().next());
         if let (Some(channel), Some(parameter)) = (data.get(1), parameter) {
             view.unite(channel, &parameter);
         }
     }
     view.set(0, data);
+}
+
+/// The further outputs, statistics, are for training.
+fn layer_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let mut facts = same_infer(view)?;
+    facts.resize(view.node.outputs.len().max(1), Fact::default());
+    Ok(facts)
+}
+
+/// Statistics over the last axes, whose lanes stay.
+fn layer_lanes(view: &mut LaneView) {
+    let Some(data) = view.layout(0) else { return LaneView::opaque(view) };
+    let Some(first) = resolve_axis(view.node().int_or("axis", -1), data.len()) else { return LaneView::opaque(view) };
+    view.pin_from(&data, first);
+    for input in 1..3 {
+        view.pin_input(input, PinCode::NoExactForm);
+    }
+    view.set(0, data);
+}
+
+/// A channel is divided by the size of its neighbours.
+fn neighbour_lanes(view: &mut LaneView) {
+    LaneView::along(view, 1);
 }
 
 fn dropout_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {

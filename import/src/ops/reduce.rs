@@ -14,6 +14,9 @@ pub(super) const ROWS: &[OpRow] = &[
     reduction("ReduceSum"),
     reduction("ReduceMax"),
     reduction("ReduceMin"),
+    reduction("ReduceL1"),
+    reduction("ReduceL2"),
+    reduction("ReduceSumSquare"),
     OpRow::new("Softmax", same_infer, softmax_lanes),
     OpRow::new("LogSoftmax", same_infer, softmax_lanes),
 ];

@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Contraction,
     /// Normalises per channel, by statistics of its own.
     Normalisation,
+    /// Normalises by statistics of its data, in training as in inference.
+    Standardisation,
     /// Combines operands element by element; a constant operand is a learned scale or shift, or just a number.
     Pointwise,
     /// Anything else.

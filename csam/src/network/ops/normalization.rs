@@ -1,14 +1,19 @@
-//! Batch normalisation, and dropout (the identity in inference).
+//! Normalisation by running statistics or by the data's own, and dropout (the identity in inference).
 
 use tch::{Kind as Element, Tensor, no_grad};
 
 use super::{Kind, Lowered, Row};
 use crate::network::Statistics;
-use crate::network::op::{Frame, Inputs, Op, Torch, many};
+use crate::network::op::{Frame, Inputs, Op, Torch, extent, many, pure};
 use crate::network::view::View;
 
-pub(super) const ROWS: &[Row] =
-    &[Row::new("BatchNormalization", batch_normalization).kind(Kind::Normalisation), Row::new("Dropout", dropout)];
+pub(super) const ROWS: &[Row] = &[
+    Row::new("BatchNormalization", batch_normalization).kind(Kind::Normalisation),
+    Row::new("InstanceNormalization", instance_normalization).kind(Kind::Standardisation),
+    Row::new("LayerNormalization", layer_normalization).kind(Kind::Standardisation),
+    Row::new("LRN", neighbour_normalization).kind(Kind::Standardisation),
+    Row::new("Dropout", dropout),
+];
 
 fn batch_normalization(view: &View) -> Lowered {
     if view.node.outputs.iter().skip(1).any(Option::is_some) || view.node.int_or("training_mode", 0) != 0 {
@@ -72,6 +77,49 @@ impl Op for Normalise {
     fn fresh(&self) -> bool {
         true
     }
+}
+
+fn instance_normalization(view: &View) -> Lowered {
+    let epsilon = f64::from(view.node.float_or("epsilon", 1e-5));
+    Ok(pure(move |x| {
+        let none = None::<&Tensor>;
+        x.at(0)?.f_instance_norm(Some(x.at(1)?), Some(x.at(2)?), none, none, true, 0.0, epsilon, false)
+    }))
+}
+
+fn layer_normalization(view: &View) -> Lowered {
+    if view.node.outputs.iter().skip(1).any(Option::is_some) {
+        return Err(view.unsupported("its statistics are read"));
+    }
+    let epsilon = f64::from(view.node.float_or("epsilon", 1e-5));
+    let axis = view.node.int_or("axis", -1);
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let first = if axis < 0 { axis + data.dim() as i64 } else { axis };
+        let normalised = data.size().split_off(usize::try_from(first).unwrap_or(0).min(data.dim()));
+        let none = None::<&Tensor>;
+        let scaled = data.f_layer_norm(&normalised, none, none, epsilon, false)?.f_mul(x.at(1)?)?;
+        x.get(2).map_or(Ok(scaled.shallow_clone()), |shift| scaled.f_add(shift))
+    }))
+}
+
+/// `x / (bias + alpha/size · Σ x²)^beta`, summed over `size` neighbouring channels: torch's mean over them, with zeros
+/// beyond the first and last channel.
+fn neighbour_normalization(view: &View) -> Lowered {
+    let size = view.node.int_or("size", 0);
+    if size < 1 || size % 2 == 0 {
+        return Err(view.unsupported(format!("{size} neighbours, which is no odd number")));
+    }
+    let [alpha, beta, bias] = [("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)]
+        .map(|(name, usual)| f64::from(view.node.float_or(name, usual)));
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let [samples, channels] = [extent(data, 0)?, extent(data, 1)?];
+        let squares = data.f_square()?.f_reshape([samples, 1, channels, -1])?;
+        let mean = squares.f_avg_pool2d([size, 1], [1, 1], [size / 2, 0], false, true, None::<i64>)?;
+        let divisor = mean.f_mul_scalar(alpha)?.f_add_scalar(bias)?.f_pow_tensor_scalar(beta)?;
+        data.f_div(&divisor.f_reshape(data.size())?)
+    }))
 }
 
 /// Dropout passes its data through in inference; its mask output says that everything is kept.

@@ -11,6 +11,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("ReduceSum", |view| reduce(view, |x, axes, keep| x.f_sum_dim_intlist(axes, keep, x.kind()))),
     Row::new("ReduceMax", |view| reduce(view, |x, axes, keep| x.f_amax(axes, keep))),
     Row::new("ReduceMin", |view| reduce(view, |x, axes, keep| x.f_amin(axes, keep))),
+    Row::new("ReduceL1", |view| reduce(view, |x, axes, keep| x.f_abs()?.f_sum_dim_intlist(axes, keep, x.kind()))),
+    Row::new("ReduceL2", |view| reduce(view, |x, axes, keep| sum_of_squares(x, axes, keep)?.f_sqrt())),
+    Row::new("ReduceSumSquare", |view| reduce(view, sum_of_squares)),
     Row::new("Softmax", |view| softmax(view, |x, axis| x.f_softmax(axis, None))),
     Row::new("LogSoftmax", |view| softmax(view, |x, axis| x.f_log_softmax(axis, None))),
 ];
@@ -24,11 +27,16 @@ fn reduce(view: &View, over: Over) -> Lowered {
     Ok(pure(move |x| {
         let (data, axes) = (x.at(0)?, axes.get(x)?);
         match axes.is_empty() {
-            true if nothing_when_empty => Ok(data.shallow_clone()),
+            // Every element is reduced by itself: what an L1 norm does to one number is still done.
+            true if nothing_when_empty => over(&data.f_unsqueeze(-1)?, &[-1], false),
             true => over(data, &(0..data.dim() as i64).collect::<Vec<_>>(), keep),
             false => over(data, &axes, keep),
         }
     }))
+}
+
+fn sum_of_squares(x: &Tensor, axes: &[i64], keep: bool) -> Torch<Tensor> {
+    x.f_square()?.f_sum_dim_intlist(axes, keep, x.kind())
 }
 
 fn softmax(view: &View, over: fn(&Tensor, i64) -> Torch<Tensor>) -> Lowered {
