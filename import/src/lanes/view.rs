@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::axis::{Axis, Layout, pin, reshape, unite};
+use super::axis::{Axis, LABEL_LIMIT, Layout, pin, reshape, unite};
 use super::labels::{Label, Labels, PinCode, Reason};
 use crate::graph::{Dim, Graph, Node, NodeId, Shape, ValueId};
 
@@ -240,6 +240,7 @@ impl LaneView<'_> {
     /// The axis with further indices before and after it. They are lanes too: they go where their partners go.
     pub(crate) fn padded(&mut self, axis: &Axis, before: usize, after: usize) -> Option<Axis> {
         let inner = axis.materialise(&mut self.state.labels)?;
+        inner.len().checked_add(before)?.checked_add(after).filter(|&all| all <= LABEL_LIMIT)?;
         let mut fresh = |count: usize| (0..count).map(|_| Some(self.state.labels.fresh())).collect::<Vec<_>>();
         let (before, after) = (fresh(before), fresh(after));
         Some(self.labelled([before, inner, after].concat()))
