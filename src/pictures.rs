@@ -8,6 +8,7 @@ use import::Model;
 use import::graph::{Graph, ValueId};
 use serde::{Deserialize, Serialize};
 
+use crate::progress::Progress;
 use crate::settings::Settings;
 
 /// An open data set and how its pictures become inputs.
@@ -44,6 +45,15 @@ impl Pictures {
             return Err(anyhow!("the split `{}` has no pictures; choose another with --split", set.name()));
         }
         Ok(Self { set, input })
+    }
+
+    /// Says how pictures become inputs. What cannot be inferred, and is wrong more often than anything else, is asked for.
+    pub(crate) fn announce(&self, settings: &Settings, progress: &Progress) {
+        progress.note(&format!("input: {}", self.input.describe()));
+        if settings.input.mean.is_none() && settings.input.std.is_none() {
+            progress
+                .note("a network trained on normalised pictures needs --mean and --std, as they were in its training");
+        }
     }
 
     /// The inputs of the first `n` pictures, or of all where there are fewer.

@@ -50,7 +50,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let subjects: Vec<Subject> = flags.models.iter().map(|model| Subject::open(model, &[])).collect::<Result<_>>()?;
     let [first, ..] = subjects.as_slice() else { return Err(anyhow!("no model was given; name an ONNX file")) };
     let pictures = Pictures::open(&settings, &first.model)?;
-    context.progress.note(&format!("input: {}", pictures.input.describe()));
+    pictures.announce(&settings, &context.progress);
     let side = pictures.input.height.min(pictures.input.width);
     let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
     let asked = asked.ok_or_else(|| anyhow!("the preset is off, so there is nothing to certify; give another one"))?;

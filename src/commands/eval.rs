@@ -50,7 +50,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
     let subject = Subject::open(&flags.model, &[])?;
     let pictures = Pictures::open(&settings, &subject.model)?;
-    context.progress.note(&format!("input: {}", pictures.input.describe()));
+    pictures.announce(&settings, &context.progress);
     let threads = settings.threads()?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
     let ran = runnable(&subject, &pictures, folder.path(), threads, &context.progress)?;

@@ -97,7 +97,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     }
     let torch = Torch::require()?;
     let versions = torch.versions()?;
-    context.progress.note(&format!("input: {}", pictures.input.describe()));
+    pictures.announce(&settings, &context.progress);
     let model_digest = digest::file(&subject.path)?;
     let data_digest = pictures.digest()?;
     let recipe = Recipe::new("prune", &model_digest, Some(&serde_json::to_value(&data_digest)?), &settings)?;
