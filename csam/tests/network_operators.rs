@@ -95,6 +95,30 @@ fn normalisations_by_the_data() {
 }
 
 #[test]
+fn resizing() {
+    let scaled = |opset, scales: &[f32]| Single::new("Resize", opset, &image()).absent().floats(scales);
+    let rows_and_columns = |case: Single| case.ints("axes", &[2, 3]);
+    let sized = |sizes: &[i64]| rows_and_columns(Single::new("Resize", 18, &image()).absent().absent().integers(sizes));
+    let linear = |case: Single, position| case.text("mode", "linear").text("coordinate_transformation_mode", position);
+    check(vec![
+        Single::new("Upsample", 9, &image()).floats(&[1.0, 1.0, 2.0, 3.0]),
+        Single::new("Resize", 10, &image()).floats(&[1.0, 1.0, 3.0, 2.0]),
+        scaled(13, &[1.0, 1.0, 2.0, 4.0]),
+        Single::new("Resize", 11, &image())
+            .floats(&[])
+            .floats(&[1.0, 1.0, 2.0, 3.0])
+            .text("coordinate_transformation_mode", "asymmetric")
+            .text("nearest_mode", "floor"),
+        sized(&[18, 24]),
+        linear(scaled(13, &[1.0, 1.0, 2.0, 2.0]), "half_pixel"),
+        linear(scaled(13, &[1.0, 1.0, 1.7, 0.6]), "half_pixel"),
+        linear(scaled(13, &[1.0, 1.0, 2.0, 3.0]), "align_corners"),
+        linear(sized(&[5, 13]), "half_pixel"),
+        scaled(18, &[3.0, 2.0]).ints("axes", &[3, 2]),
+    ]);
+}
+
+#[test]
 fn functions_of_one_operand() {
     let plain = |op| Single::new(op, 20, &image());
     let mut cases: Vec<Single> = [

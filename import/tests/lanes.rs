@@ -74,6 +74,11 @@ fn an_operand_that_broadcasts_ties_nothing() {
 }
 
 #[test]
+fn a_resized_image_keeps_its_channels() {
+    assert_eq!(group_sizes(small::resize()), [8, 8]);
+}
+
+#[test]
 fn an_expanded_gate_keeps_its_lanes() {
     assert_eq!(group_sizes(small::expand()), [8, 8]);
 }

@@ -74,6 +74,11 @@ impl Single {
         self
     }
 
+    pub(crate) fn floats(mut self, values: &[f32]) -> Self {
+        self.constants.push(Some(Tensor::from_f32(&[values.len()], values).unwrap()));
+        self
+    }
+
     pub(crate) fn scalar(mut self, value: f32) -> Self {
         self.constants.push(Some(Tensor::from_f32(&[], &[value]).unwrap()));
         self

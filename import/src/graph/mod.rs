@@ -156,6 +156,14 @@ impl Graph {
         given.or_else(|| self.value(node.input(input)?).content.as_ref()?.ints())
     }
 
+    /// The elements of a value, as numbers, when they are known.
+    pub fn numbers(&self, value: ValueId) -> Option<Vec<f64>> {
+        match self.value(value).content.as_ref()? {
+            Content::Tensor(tensor) => tensor.to_f64().ok(),
+            Content::Dims { .. } => None,
+        }
+    }
+
     /// Nodes with their ids, in execution order.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
         self.nodes.iter().enumerate().map(|(i, n)| (NodeId(i as u32), n))

@@ -18,6 +18,7 @@ mod pad;
 mod part;
 mod pool;
 mod reduce;
+mod resize;
 mod shape;
 
 use std::ops::RangeInclusive;
@@ -30,6 +31,7 @@ pub use infer_view::{Fact, InferView};
 pub use layout::permutation;
 pub use pool::{Padding, Window};
 pub use reduce::reduced_axes;
+pub use resize::{Wanted, wanted};
 pub use shape::constant_value;
 
 use crate::graph::{Content, Graph, Node, Refusal, ValueId};
@@ -195,6 +197,7 @@ pub fn rows() -> impl Iterator<Item = &'static OpRow> {
         elementwise::ROWS,
         pool::ROWS,
         reduce::ROWS,
+        resize::ROWS,
         layout::ROWS,
         join::ROWS,
         part::ROWS,

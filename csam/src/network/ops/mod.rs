@@ -10,6 +10,7 @@ mod pad;
 mod part;
 mod pool;
 mod reduce;
+mod resize;
 mod shape;
 mod window;
 
@@ -68,6 +69,7 @@ fn rows() -> impl Iterator<Item = &'static Row> {
         elementwise::ROWS,
         pool::ROWS,
         reduce::ROWS,
+        resize::ROWS,
         layout::ROWS,
         join::ROWS,
         part::ROWS,

@@ -1,0 +1,120 @@
+//! Changes of an image's size: Resize, Upsample.
+
+use super::infer_view::{distinct, resolve_axis};
+use super::{Fact, InferView, OpRow, Resized, Rewrite};
+use crate::graph::{Dim, Graph, Node, Refusal, ValueId};
+use crate::lanes::{LaneView, PinCode};
+
+pub(super) const ROWS: &[OpRow] = &[
+    OpRow::new("Resize", resize_infer, resize_lanes).opsets(10..=super::NEWEST_OPSET).counts(resize_counts),
+    OpRow::new("Upsample", resize_infer, resize_lanes).opsets(7..=9),
+];
+
+/// Since this version a region of interest and wanted sizes are inputs too.
+const SIZES_SINCE: i64 = 11;
+
+/// What an axis becomes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wanted {
+    /// This size.
+    Size(i64),
+    /// The old size times this, rounded down.
+    Scale(f64),
+}
+
+/// Where the inputs of a node with this version are: scales, and sizes.
+fn places(node: &Node) -> (usize, Option<usize>) {
+    if node.op == "Resize" && node.opset >= SIZES_SINCE { (2, Some(3)) } else { (1, None) }
+}
+
+/// What every axis becomes; `None` where that is computed, or does not fit the rank.
+pub fn wanted(graph: &Graph, node: &Node, rank: usize) -> Option<Vec<Wanted>> {
+    let (scales, sizes) = places(node);
+    let given = match sizes.and_then(|sizes| node.input(sizes)) {
+        Some(_) => graph.ints(node, "sizes", sizes?)?.into_iter().map(Wanted::Size).collect(),
+        None => listed(graph, node, scales)?.into_iter().map(Wanted::Scale).collect::<Vec<_>>(),
+    };
+    let Some(axes) = node.ints("axes") else { return (given.len() == rank).then_some(given) };
+    let axes: Vec<usize> = axes.iter().map(|&axis| resolve_axis(axis, rank)).collect::<Option<_>>()?;
+    if axes.len() != given.len() || !distinct(axes.iter().copied()) {
+        return None;
+    }
+    let mut all = vec![Wanted::Scale(1.0); rank];
+    axes.into_iter().zip(given).for_each(|(axis, wanted)| all[axis] = wanted);
+    Some(all)
+}
+
+/// Scales, as an attribute before version 9 and an input since.
+fn listed(graph: &Graph, node: &Node, input: usize) -> Option<Vec<f64>> {
+    if let Some(scales) = node.proto.floats("scales") {
+        return Some(scales.iter().map(|&scale| scale.into()).collect());
+    }
+    graph.numbers(node.input(input)?)
+}
+
+fn resize_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    if view.node.text_or("keep_aspect_ratio_policy", "stretch") != "stretch" {
+        return Err(view.unsupported("it keeps the aspect ratio"));
+    }
+    let Some(mut shape) = view.shape(0).map(<[Dim]>::to_vec) else { return view.like_first(None) };
+    let Some(wanted) = wanted(view.graph, view.node, shape.len()) else {
+        let stated = places(view.node).1.and_then(|sizes| view.dims(sizes)).filter(|sizes| sizes.len() == shape.len());
+        let unknown = stated.unwrap_or_else(|| shape.iter().map(|_| view.fresh()).collect());
+        return view.like_first(Some(unknown));
+    };
+    let batch = wanted.first().map(|wanted| *wanted == Wanted::Scale(1.0));
+    if view.declared_batch.is_some() && batch != Some(true) {
+        return Err(view.unsupported("its sizes may carry the batch"));
+    }
+    for (size, wanted) in shape.iter_mut().zip(wanted) {
+        *size = match (wanted, size.value()) {
+            (Wanted::Size(new), _) => Dim::known(new),
+            (Wanted::Scale(1.0), _) => continue,
+            (Wanted::Scale(scale), Some(old)) => Dim::known((old as f64 * scale).floor() as i64),
+            (Wanted::Scale(_), None) => view.fresh(),
+        };
+    }
+    if shape.iter().any(|size| size.value().is_some_and(|size| size < 0)) {
+        return Err(view.contradiction(format!("it has no size {}", view.show(&shape))));
+    }
+    view.like_first(Some(shape))
+}
+
+/// Axes that keep their size keep their lanes; between the indices of others new ones are made up.
+fn resize_lanes(view: &mut LaneView) {
+    let Some(mut layout) = view.layout(0) else { return LaneView::opaque(view) };
+    let Some(wanted) = wanted(view.graph, view.node(), layout.len()) else { return LaneView::opaque(view) };
+    for (position, wanted) in wanted.into_iter().enumerate() {
+        let Some(size) = view.size_of(0, position) else { return LaneView::opaque(view) };
+        let stays = wanted == Wanted::Scale(1.0) || layout[position].extent().is_some_and(|old| size.is(old as i64));
+        if !stays {
+            view.pin(&layout[position].clone(), PinCode::NoExactForm);
+            layout[position] = view.plain(size);
+        }
+    }
+    view.set(0, layout);
+}
+
+/// Wanted sizes of cut axes follow the cut.
+fn resize_counts(resized: &Resized) -> Vec<Rewrite> {
+    let node = resized.node;
+    let Some((input, mut sizes)) = places(node).1.and_then(|at| Some((at, resized.graph.ints(node, "sizes", at)?)))
+    else {
+        return Vec::new();
+    };
+    let old = sizes.clone();
+    let axes: Vec<usize> = match node.ints("axes") {
+        Some(axes) => axes.iter().filter_map(|&axis| resolve_axis(axis, rank(resized, node.output(0)))).collect(),
+        None => (0..sizes.len()).collect(),
+    };
+    for (size, axis) in sizes.iter_mut().zip(axes) {
+        if let Some(kept) = resized.kept_out(axis) {
+            *size = kept.len() as i64;
+        }
+    }
+    if sizes == old { Vec::new() } else { vec![Rewrite::Input(input, sizes)] }
+}
+
+fn rank(resized: &Resized, value: Option<ValueId>) -> usize {
+    value.and_then(|value| resized.graph.value(value).shape.as_ref()).map_or(0, Vec::len)
+}
