@@ -92,6 +92,16 @@ fn what_was_not_measured_says_so() {
 }
 
 #[test]
+fn normalisation_that_was_not_given_is_asked_for() {
+    let stage = Stage::set();
+    let output = stage.prune(&["--preset", "off"]).output().unwrap();
+    assert!(said(&output).contains("--mean and --std"), "{}", said(&output));
+    let stage = Stage::set();
+    let output = stage.prune(&["--preset", "off", "--mean", "0.5", "--std", "0.25"]).output().unwrap();
+    assert!(output.status.success() && !said(&output).contains("--mean"), "{}", said(&output));
+}
+
+#[test]
 fn a_finished_run_is_not_done_again() {
     let stage = Stage::set();
     stage.good(&[]);

@@ -1,7 +1,7 @@
 //! What can be cut from small models, each with one hazard.
 #![allow(clippy::unwrap_used)]
 
-use fixtures::models::{Builder, Dim, int, small};
+use fixtures::models::{Builder, Dim, int, small, text};
 use import::Model;
 use import::graph::Code;
 use import::lanes::{AllocateError, Allocation, Lanes, PinCode, Plan, allocate, score};
@@ -169,4 +169,33 @@ fn a_convolution_of_no_groups_is_refused() {
     let (model, lanes) = lanes_of(net.finish());
     assert_eq!(model.refusals[0].code, Code::Contradiction);
     assert!(lanes.lanes.is_empty());
+}
+
+#[test]
+fn sizes_below_nothing_are_refused() {
+    let mut builder = Builder::new("below", 13, 0);
+    let [sizes, start, end, wanted] =
+        [("sizes", -5), ("start", 0), ("end", 2), ("wanted", -5)].map(|(name, value)| builder.integers(name, &[value]));
+    let filled = builder.node("ConstantOfShape", &[&sizes], Vec::new());
+    let taken = builder.node("Slice", &[&filled, &start, &end], Vec::new());
+    let x = builder.input("x", &[Dim::Is(1)]);
+    let spread = builder.node("Expand", &[&x, &wanted], Vec::new());
+    let taken_too = builder.node("Slice", &[&spread, &start, &end], Vec::new());
+    let y = builder.node("Concat", &[&taken, &taken_too], vec![int("axis", 0)]);
+    builder.output(&y, &[Dim::Symbol("n")]);
+    let (model, _) = lanes_of(builder.finish());
+    assert_eq!(model.refusals[0].code, Code::Contradiction);
+}
+
+#[test]
+fn a_resize_that_cuts_out_a_region_is_left_alone() {
+    let mut builder = Builder::new("region", 13, 0);
+    let x = builder.input("x", &[Dim::Is(1), Dim::Is(1), Dim::Is(4), Dim::Is(4)]);
+    let region = builder.stored("region", &[8], &[0.0, 0.0, 0.2, 0.2, 1.0, 1.0, 0.7, 0.7]);
+    let scales = builder.stored("scales", &[4], &[1.0, 1.0, 2.0, 2.0]);
+    let mode = vec![text("coordinate_transformation_mode", "tf_crop_and_resize")];
+    let y = builder.node("Resize", &[&x, &region, &scales], mode);
+    builder.output(&y, &[Dim::Symbol("a"), Dim::Symbol("b"), Dim::Symbol("c"), Dim::Symbol("d")]);
+    let (model, _) = lanes_of(builder.finish());
+    assert_eq!(model.refusals[0].code, Code::UnsupportedForm);
 }

@@ -29,6 +29,7 @@ pub use elementwise::broadcast;
 pub use fold_view::FoldView;
 pub use infer_view::{Fact, InferView};
 pub use layout::permutation;
+pub use part::taken;
 pub use pool::{Padding, Window};
 pub use reduce::reduced_axes;
 pub use resize::{Wanted, wanted};

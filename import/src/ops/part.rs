@@ -57,7 +57,7 @@ fn split_lanes(view: &mut LaneView) {
         let mut parts = layout.clone();
         parts[along] = part(view, &layout[along], start, size);
         view.set(output, parts);
-        start += size.extent().unwrap_or(0);
+        start = start.saturating_add(size.extent().unwrap_or(0));
     }
 }
 
@@ -101,27 +101,26 @@ struct Span {
 }
 
 impl Span {
-    /// First index and number of indices taken from an axis. Bounds count from the end when negative and are clamped.
     fn taken(&self, extent: i64) -> (i64, i64) {
-        let from_front = |bound: i64| if bound < 0 { bound.saturating_add(extent) } else { bound };
-        let (start, end) = (from_front(self.start), from_front(self.end));
-        if self.step > 0 {
-            let (start, end) = (start.clamp(0, extent), end.clamp(0, extent));
-            return (start, self.steps(end - start));
-        }
-        let (start, end) = (start.clamp(-1, extent - 1), end.clamp(-1, extent - 1));
-        (start, self.steps(start - end))
-    }
-
-    /// How many steps fit into a distance.
-    fn steps(&self, distance: i64) -> i64 {
-        distance.max(0).unsigned_abs().div_ceil(self.step.unsigned_abs()) as i64
+        taken(self.start, self.end, self.step, extent)
     }
 
     /// Whether this takes everything from any axis.
     fn takes_all(&self) -> bool {
         self.start == 0 && self.step == 1 && self.end >= i64::from(i32::MAX)
     }
+}
+
+/// First index and number of indices that a Slice takes from an axis. Bounds count from the end when negative and are
+/// clamped; a negative step walks backwards.
+pub fn taken(start: i64, end: i64, step: i64, extent: i64) -> (i64, i64) {
+    // A broken file may count down to less than nothing.
+    let extent = extent.max(0);
+    let from_front = |bound: i64| if bound < 0 { bound.saturating_add(extent) } else { bound };
+    let (first, last) = if step > 0 { (0, extent) } else { (-1, extent - 1) };
+    let (start, end) = (from_front(start).clamp(first, last), from_front(end).clamp(first, last));
+    let distance = if step > 0 { end - start } else { start - end };
+    (start, distance.max(0).unsigned_abs().div_ceil(step.unsigned_abs().max(1)) as i64)
 }
 
 /// The axes a Slice names and what it takes; `None` when that is computed, or does not fit the rank.

@@ -56,6 +56,9 @@ fn resize_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     if view.node.text_or("keep_aspect_ratio_policy", "stretch") != "stretch" {
         return Err(view.unsupported("it keeps the aspect ratio"));
     }
+    if view.node.text_or("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize" {
+        return Err(view.unsupported("it cuts out a region first"));
+    }
     let Some(mut shape) = view.shape(0).map(<[Dim]>::to_vec) else { return view.like_first(None) };
     let Some(wanted) = wanted(view.graph, view.node, shape.len()) else {
         let stated = places(view.node).1.and_then(|sizes| view.dims(sizes)).filter(|sizes| sizes.len() == shape.len());
@@ -86,7 +89,8 @@ fn resize_lanes(view: &mut LaneView) {
     let Some(wanted) = wanted(view.graph, view.node(), layout.len()) else { return LaneView::opaque(view) };
     for (position, wanted) in wanted.into_iter().enumerate() {
         let Some(size) = view.size_of(0, position) else { return LaneView::opaque(view) };
-        let stays = wanted == Wanted::Scale(1.0) || layout[position].extent().is_some_and(|old| size.is(old as i64));
+        let same = layout[position].extent().is_some_and(|old| size.is(old as i64));
+        let stays = wanted == Wanted::Scale(1.0) || (matches!(wanted, Wanted::Size(_)) && same);
         if !stays {
             view.pin(&layout[position].clone(), PinCode::NoExactForm);
             layout[position] = view.plain(size);

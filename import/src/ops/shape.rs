@@ -128,6 +128,9 @@ fn filler(node: &NodeProto) -> Option<Tensor> {
 fn filled_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let element = filler(&view.node.proto).ok_or_else(|| view.contradiction("its value is not one element"))?;
     let rank = view.shape(0).and_then(|shape| shape.first()?.extent()).filter(|&rank| rank <= MOST_AXES);
+    if view.dims(0).is_some_and(|sizes| sizes.iter().any(|size| size.value().is_some_and(|size| size < 0))) {
+        return Err(view.contradiction("it has a negative size"));
+    }
     let shape = view.dims(0).or_else(|| Some((0..rank?).map(|_| view.fresh()).collect()));
     Ok(vec![Fact { dtype: Some(element.dtype), shape }])
 }

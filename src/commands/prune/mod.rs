@@ -89,7 +89,8 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         freed::must_be_free(&subject.model)?;
     }
     let pictures = Pictures::open(&settings, &subject.model)?;
-    let settings = settings.decided(&pictures)?;
+    let asked = settings;
+    let settings = asked.decided(&pictures)?;
     let forecast = dry::forecast(&subject, &settings, &budgets, &pictures)?;
     if flags.dry_run {
         context.told.result("prune", &forecast, || forecast.text())?;
@@ -97,7 +98,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     }
     let torch = Torch::require()?;
     let versions = torch.versions()?;
-    pictures.announce(&settings, &context.progress);
+    pictures.announce(&asked, &context.progress);
     let model_digest = digest::file(&subject.path)?;
     let data_digest = pictures.digest()?;
     let recipe = Recipe::new("prune", &model_digest, Some(&serde_json::to_value(&data_digest)?), &settings)?;

@@ -1,5 +1,6 @@
 //! Operators that take parts of a value: Split, Slice.
 
+use import::ops::taken;
 use tch::Tensor;
 
 use super::{Lowered, Row};
@@ -45,15 +46,12 @@ fn slice(view: &View) -> Lowered {
     }))
 }
 
-/// One axis of a slice. Bounds count from the end when negative and are clamped; a negative step walks backwards.
+/// One axis of a slice.
 fn part(data: &Tensor, axis: i64, start: i64, end: i64, step: i64) -> Torch<Tensor> {
-    let extent = extent(data, axis)?;
-    let from_front = |bound: i64| if bound < 0 { bound.saturating_add(extent) } else { bound };
-    if step > 0 {
-        let (start, end) = (from_front(start).clamp(0, extent), from_front(end).clamp(0, extent));
-        return data.f_slice(axis, start, end.max(start), step);
+    let (first, count) = taken(start, end, step, extent(data, axis)?);
+    if step == 1 {
+        return data.f_narrow(axis, first, count);
     }
-    let (start, end) = (from_front(start).clamp(-1, extent - 1), from_front(end).clamp(-1, extent - 1));
-    let taken: Vec<i64> = (end + 1..=start).rev().step_by(step.unsigned_abs().max(1) as usize).collect();
-    data.f_index_select(axis, &Tensor::f_from_slice(&taken)?.f_to_device(data.device())?)
+    let indices: Vec<i64> = (0..count).map(|place| first + place * step).collect();
+    data.f_index_select(axis, &Tensor::f_from_slice(&indices)?.f_to_device(data.device())?)
 }
