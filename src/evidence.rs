@@ -1,14 +1,16 @@
 //! Asking `certify` for evidence, with its progress shown.
 
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use certify::agreement::verify::{Agreement, Tolerance, verify};
-use certify::latency::{Effort, Latency, latency};
+use certify::agreement::verify::{Agreement, HALF, Tolerance, verify};
+use certify::latency::{Compared, Effort, compare};
 use certify::runtimes::child::{Launcher, Program};
-use certify::runtimes::{Batch, Kind};
+use certify::runtimes::{Batch, Kind, Pieces};
+use import::graph::ValueId;
 use import::{DType, Model};
 
 use crate::numbers;
@@ -22,8 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 const SAMPLES: usize = 64;
 /// Pictures in one run of a runtime, unless set.
 const AT_ONCE: usize = 16;
+/// What the gate allows for single precision.
 const SINGLE: f64 = 1e-4;
-const HALF: f64 = 1e-2;
 
 /// Shows what `certify` says while it works.
 pub(crate) fn shown<'a>(progress: &'a Progress, name: &'a str) -> impl FnMut(certify::Progress) + 'a {
@@ -59,11 +61,40 @@ pub(crate) fn agreement(
 ) -> Result<Agreement> {
     let all = [Kind::Ort, Kind::Tract, Kind::Torch];
     let kinds = settings.verify.runtimes.as_deref().unwrap_or(&all);
-    let relative = settings.verify.tolerance.unwrap_or_else(|| usual_tolerance(model));
-    let tolerance = Tolerance { relative, ..Tolerance::default() };
+    let tolerance = Tolerance { relative: settings.verify.tolerance, outputs: half_outputs(model, settings) };
     let launcher = launcher(settings.threads()?)?;
+    let declared = model.graph.batch().and_then(|batch| batch.value()).and_then(|batch| usize::try_from(batch).ok());
     let at_once = settings.verify.at_once.unwrap_or(AT_ONCE).max(1);
-    Ok(verify(path, kinds, inputs, at_once, &launcher, &tolerance, &mut shown(progress, "verify"))?)
+    let pieces = declared.map_or(Pieces::AtMost(at_once), Pieces::Exactly);
+    Ok(verify(path, kinds, inputs, pieces, &launcher, &tolerance, &mut shown(progress, "verify"))?)
+}
+
+/// Outputs of another type that half precision computes all the same, with what is allowed for it: a file may take and
+/// give single precision around a network that is not. Tensors that are merely stored in half precision do not count.
+fn half_outputs(model: &Model, settings: &Settings) -> BTreeMap<String, f64> {
+    if settings.verify.tolerance.is_some() {
+        return BTreeMap::new();
+    }
+    let graph = &model.graph;
+    let mut half: HashSet<ValueId> = HashSet::new();
+    let mut computed: HashSet<ValueId> = graph.inputs.iter().copied().collect();
+    let is_half = |value: ValueId| matches!(graph.value(value).dtype, Some(DType::F16 | DType::BF16));
+    for node in &graph.nodes {
+        let inputs: Vec<ValueId> = node.inputs.iter().flatten().chain(&node.captures).copied().collect();
+        if !inputs.iter().any(|value| computed.contains(value)) {
+            continue;
+        }
+        let from_half = inputs.iter().any(|value| half.contains(value));
+        for output in node.outputs.iter().flatten() {
+            computed.insert(*output);
+            if from_half || is_half(*output) {
+                half.insert(*output);
+            }
+        }
+    }
+    let float = |value: &ValueId| graph.value(*value).dtype.is_none_or(DType::is_float);
+    let outputs = graph.outputs.iter().filter(|value| half.contains(value) && float(value));
+    outputs.map(|value| (graph.value(*value).name.clone(), HALF)).collect()
 }
 
 /// The relative difference that is still agreement: half precision gets a hundred times as much.
@@ -84,12 +115,18 @@ fn launcher(threads: usize) -> Result<Launcher> {
     })
 }
 
-/// How fast a model is on ONNX Runtime and tract, one picture at a time. A runtime that cannot run it is left out, and
-/// a note says why.
-pub(crate) fn latencies(path: &Path, sample_shape: &[usize], threads: usize, progress: &Progress) -> Vec<Latency> {
+/// How fast two models are on ONNX Runtime and tract, one picture at a time, measured in turns. A runtime that cannot run
+/// both is left out, and a note says why.
+pub(crate) fn latencies(
+    dense: &Path,
+    slim: &Path,
+    sample_shape: &[usize],
+    threads: usize,
+    progress: &Progress,
+) -> Vec<Compared> {
     let effort = Effort { threads, ..Effort::default() };
-    let measure = |kind: Kind| match latency(kind, path, sample_shape, effort) {
-        Ok(latency) => Some(latency),
+    let measure = |kind: Kind| match compare(kind, dense, slim, sample_shape, effort) {
+        Ok(compared) => Some(compared),
         Err(error) => {
             progress.note(&format!("the latency on {} was not measured: {error}", kind.name()));
             None

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use certify::agreement::compare::compare;
+use certify::agreement::twin::noise;
 use certify::runtimes::{Batch, Kind, Options, Output, load};
+use certify::scratch::Scratch;
 use import::Model;
 use import::graph::batch::{Freed, free};
 use import::proto::{copy_external, external_files, write_atomic};
@@ -14,8 +16,9 @@ use crate::pictures::Pictures;
 use crate::progress::Progress;
 use crate::subject::Subject;
 
-/// Pictures on which the copy has to equal the file.
-pub(crate) const PICTURES: usize = 8;
+/// Samples on which the copy has to equal the file, at least; unequal ones, so that a network that mixes the samples of
+/// a batch is found.
+pub(crate) const SAMPLES: usize = 8;
 /// How far apart they may be: the same arithmetic, in kernels for another batch.
 const TOLERANCE: f64 = 1e-5;
 
@@ -51,7 +54,7 @@ pub(crate) fn runnable(
     };
     let stem = subject.path.file_stem().unwrap_or_default().to_string_lossy();
     let copy = folder.join(format!("{stem}.free.onnx"));
-    let inputs = pictures.batch(PICTURES.max(usize::try_from(batch).unwrap_or(PICTURES)))?;
+    let inputs = unequal(&pictures.batch(enough(batch))?, batch)?;
     if equals_as(&copy, &bytes, &subject.path, &subject.model, &inputs, threads)? {
         return Ok(Runnable { path: copy, freed: true });
     }
@@ -74,8 +77,10 @@ pub(crate) fn must_be_free(model: &Model) -> Result<()> {
 pub(crate) fn ship(candidate: &Path, target: &Path, inputs: &Batch, threads: usize) -> Result<()> {
     let model = Model::open(candidate)?;
     let bytes = any_batch(&model)?;
-    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
-    if !equals_as(&folder.path().join("free.onnx"), &bytes, candidate, &model, inputs, threads)? {
+    let declared = model.graph.batch().and_then(|batch| batch.value()).unwrap_or(1);
+    let inputs = unequal(inputs, declared)?;
+    let folder = Scratch::new()?;
+    if !equals_as(&folder.path().join("free.onnx"), &bytes, candidate, &model, &inputs, threads)? {
         return Err(anyhow!(
             "with a free batch the model says something else; leave out --free-batch, and report this"
         ));
@@ -83,6 +88,29 @@ pub(crate) fn ship(candidate: &Path, target: &Path, inputs: &Batch, threads: usi
     let beside = target.parent().unwrap_or(Path::new(""));
     copy_external(&external_files(&model.file.proto)?, model.file.folder(), beside)?;
     Ok(write_atomic(target, |writer| writer.write_all(&bytes))?)
+}
+
+/// At least eight samples, and at least two whole batches of the declared size.
+fn enough(declared: i64) -> usize {
+    let declared = usize::try_from(declared).unwrap_or(1).max(1);
+    SAMPLES.max(2 * declared).next_multiple_of(declared)
+}
+
+/// [`enough`] samples of which no two are equal: those given, and seeded noise where these are too few or repeat.
+fn unequal(inputs: &Batch, declared: i64) -> Result<Batch> {
+    let wanted = enough(declared);
+    let mut distinct: Vec<&[f32]> = Vec::with_capacity(wanted);
+    for sample in inputs.data.chunks(inputs.stride().max(1)) {
+        if distinct.len() < wanted && !distinct.contains(&sample) {
+            distinct.push(sample);
+        }
+    }
+    let mut data = distinct.concat();
+    let sample = &inputs.shape[1..];
+    if distinct.len() < wanted {
+        data.extend(noise(sample, wanted - distinct.len(), 1.0, 0)?.data);
+    }
+    Ok(Batch::new([&[wanted], sample].concat(), data)?)
 }
 
 /// The model's bytes with a free batch axis, every untouched field kept.
@@ -102,14 +130,52 @@ fn equals_as(copy: &Path, bytes: &[u8], file: &Path, model: &Model, inputs: &Bat
     copy_external(&external_files(&model.file.proto)?, model.file.folder(), folder)?;
     std::fs::write(copy, bytes)
         .map_err(|error| anyhow!("cannot write `{}` ({error}); free some space", copy.display()))?;
-    Ok(equal(&answers(file, inputs, threads)?, &answers(copy, inputs, threads)?))
+    Ok(equal(&answers(file, inputs, threads)?, &answers(copy, inputs, threads)?, inputs.len()))
 }
 
 fn answers(path: &Path, inputs: &Batch, threads: usize) -> Result<Vec<Output>> {
     Ok(load(Kind::Ort, path, Options { threads, optimise: true })?.run(inputs)?)
 }
 
-fn equal(file: &[Output], copy: &[Output]) -> bool {
-    let close = |(a, b)| compare(a, b, TOLERANCE).is_ok_and(|agreement| agreement.passed);
-    file.len() == copy.len() && file.iter().zip(copy).all(close)
+/// Whether all outputs are the same, at least one of them being another from sample to sample.
+fn equal(file: &[Output], copy: &[Output], samples: usize) -> bool {
+    let compared = file.iter().zip(copy).map(|(a, b)| compare(a, b, samples, TOLERANCE).ok());
+    let Some(compared) = compared.collect::<Option<Vec<_>>>() else { return false };
+    let varies = compared.iter().any(|output| output.proves_nothing.is_none());
+    file.len() == copy.len() && varies && compared.iter().all(|output| output.passed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn output(data: &[f32]) -> Output {
+        Output { name: "y".into(), shape: vec![data.len()], values: data.to_vec().into() }
+    }
+
+    fn same(file: &[f32], copy: &[f32]) -> bool {
+        equal(&[output(file)], &[output(copy)], file.len())
+    }
+
+    #[test]
+    fn a_copy_must_say_the_same_of_samples_that_differ() {
+        assert!(same(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0]));
+        assert!(!same(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.1]));
+        // One sample less its own mean is 0; in a larger batch it is not.
+        assert!(!same(&[0.0, 0.0, 0.0], &[-1.0, 0.0, 1.0]));
+        assert!(!same(&[0.0, 0.0, 0.0], &[0.0, 0.0, 0.0]));
+        assert!(!same(&[f32::NAN, f32::NAN], &[f32::NAN, f32::NAN]));
+    }
+
+    #[test]
+    fn equal_samples_are_replaced() {
+        let repeated = Batch::new(vec![9, 2], [1.0, 2.0].repeat(9)).unwrap();
+        for (declared, wanted) in [(1, 8), (3, 9), (8, 16)] {
+            let batch = unequal(&repeated, declared).unwrap();
+            let samples: Vec<&[f32]> = batch.data.chunks(2).collect();
+            let alike = (0..wanted).any(|a| (0..a).any(|b| samples[a] == samples[b]));
+            assert_eq!((batch.len(), alike, samples[0]), (wanted, false, &[1.0, 2.0][..]));
+        }
+    }
 }

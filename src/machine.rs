@@ -1,31 +1,84 @@
-//! What did the measuring: versions, threads, instruction set.
+//! What did the measuring: versions, libraries, threads, the processor and what it can do.
 
+use std::fs;
+
+use certify::runtimes::{ort, tract};
 use serde::{Deserialize, Serialize};
 
-/// The machine and the program, as a report names them.
+use crate::digest;
+
+/// The machine and the programs, as a report names them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// This program's version.
     pub(crate) espalier: String,
     /// Operating system and architecture.
     pub(crate) platform: String,
-    /// The widest vector instructions of the processor.
+    /// The processor's name; absent where the system does not say.
+    pub(crate) processor: Option<String>,
+    /// What its vector units can do, by the system's names; the kernels that a runtime chooses depend on it.
     pub(crate) instructions: String,
     /// Threads that the processor offers.
     pub(crate) cores: usize,
     /// Threads that were used.
     pub(crate) threads: usize,
+    /// The runtimes of this program, as far as they are there.
+    pub(crate) runtimes: Vec<Runtime>,
 }
+
+/// A runtime's code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Runtime {
+    /// `ort` or `tract`.
+    pub(crate) name: String,
+    /// Its release.
+    pub(crate) version: String,
+    /// SHA-256 of the library; absent for one that is part of this program.
+    pub(crate) library: Option<String>,
+}
+
+/// Features that inference and training kernels are chosen by, on x86-64 and on ARM.
+const FEATURES: [&str; 26] = [
+    "sse4_2",
+    "avx",
+    "f16c",
+    "fma",
+    "avx2",
+    "avx_vnni",
+    "avx_vnni_int8",
+    "avx_ne_convert",
+    "avx512f",
+    "avx512bw",
+    "avx512dq",
+    "avx512vl",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "amx_fp16",
+    "asimd",
+    "fphp",
+    "asimdhp",
+    "asimddp",
+    "i8mm",
+    "bf16",
+    "sve",
+];
 
 impl Machine {
     /// This one, using so many threads.
     pub(crate) fn here(threads: usize) -> Self {
+        let described = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Self {
             espalier: env!("CARGO_PKG_VERSION").to_owned(),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
-            instructions: instructions().to_owned(),
+            processor: entry(&described, &["model name"]).map(str::to_owned),
+            instructions: instructions(&described),
             cores: cores(),
             threads,
+            runtimes: runtimes(),
         }
     }
 }
@@ -35,18 +88,41 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-#[cfg(target_arch = "x86_64")]
-fn instructions() -> &'static str {
-    if std::arch::is_x86_feature_detected!("avx512f") {
-        "avx512"
-    } else if std::arch::is_x86_feature_detected!("avx2") {
-        "avx2"
-    } else {
-        "sse2"
-    }
+/// ONNX Runtime where it loads, and tract.
+fn runtimes() -> Vec<Runtime> {
+    let library = || ort::library().and_then(|path| digest::file(&path).ok());
+    let loaded = ort::version().ok().map(|version| Runtime { name: "ort".into(), version, library: library() });
+    let tract = Runtime { name: "tract".into(), version: tract::VERSION.into(), library: None };
+    loaded.into_iter().chain([tract]).collect()
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn instructions() -> &'static str {
-    std::env::consts::ARCH
+/// The features that matter here, of those that the system lists; where it lists none, the architecture.
+fn instructions(described: &str) -> String {
+    let listed = entry(described, &["flags", "Features"]).unwrap_or_default();
+    let known: Vec<&str> = FEATURES.into_iter().filter(|feature| listed.split(' ').any(|l| l == *feature)).collect();
+    if known.is_empty() { std::env::consts::ARCH.to_owned() } else { known.join(" ") }
+}
+
+/// The first value of one of these names, in `name : value` lines.
+fn entry<'a>(described: &'a str, names: &[&str]) -> Option<&'a str> {
+    let fields = described.lines().filter_map(|line| line.split_once(':'));
+    fields
+        .map(|(name, value)| (name.trim(), value.trim()))
+        .find(|(name, _)| names.contains(name))
+        .map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_read_by_whole_names() {
+        let described =
+            "processor\t: 0\nmodel name\t: A Processor\nflags\t\t: fpu avx avx2 avx512f amx_bf16 avx512f_other\n";
+        assert_eq!(instructions(described), "avx avx2 avx512f amx_bf16");
+        assert_eq!(entry(described, &["model name"]), Some("A Processor"));
+        assert_eq!(instructions("Features : fp asimd bf16"), "asimd bf16");
+        assert_eq!(instructions(""), std::env::consts::ARCH);
+    }
 }

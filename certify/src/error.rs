@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::runtimes::Element;
+
 /// Why a piece of evidence could not be had.
 #[derive(Debug, Error)]
 pub enum CertifyError {
@@ -66,6 +68,14 @@ pub enum CertifyError {
         /// The samples of that run.
         batch: usize,
     },
+    /// Runs of one model differ in the number of outputs.
+    #[error("one run gave {first} outputs and another {other}; export the model again")]
+    Outputs {
+        /// In the first run.
+        first: usize,
+        /// In the other.
+        other: usize,
+    },
     /// A tensor file between processes is not as agreed.
     #[error("the tensor file {path} is not usable: {reason}")]
     Exchange {
@@ -90,6 +100,11 @@ pub enum CertifyError {
         /// The argument.
         argument: String,
     },
+    /// Agreement needs somebody to agree with.
+    #[error(
+        "runtimes agree with each other, and fewer than two were asked for; name two with --runtimes, as in ort,tract"
+    )]
+    OneRuntime,
     /// A model's output the check needs is missing.
     #[error("{model} has no output named `{output}`")]
     NoOutput {
@@ -97,6 +112,24 @@ pub enum CertifyError {
         model: PathBuf,
         /// The name looked for.
         output: String,
+    },
+    /// No output has the name that a setting gives.
+    #[error("the model has no output named `{output}`; correct the name in the settings")]
+    NoSuchOutput {
+        /// The name looked for.
+        output: String,
+    },
+    /// An output cannot be what a setting says it is.
+    #[error(
+        "output `{output}` of shape {shape:?} cannot be taken for {kind}; leave the setting out, or choose another"
+    )]
+    Kind {
+        /// The output's name.
+        output: String,
+        /// What it was set to.
+        kind: String,
+        /// Its shape.
+        shape: Vec<usize>,
     },
     /// The two sides of a check differ in shape.
     #[error("`{site}` has shape {left:?} on one side and {right:?} on the other")]
@@ -107,6 +140,16 @@ pub enum CertifyError {
         left: Vec<usize>,
         /// Shape of the candidate.
         right: Vec<usize>,
+    },
+    /// One side of a comparison holds integers, the other rounded numbers.
+    #[error("`{site}` holds {left:?} on one side and {right:?} on the other; both must be integers, or both floats")]
+    Elements {
+        /// What is compared.
+        site: String,
+        /// The elements of the reference.
+        left: Element,
+        /// The elements of the candidate.
+        right: Element,
     },
     /// The first output is not one score per class.
     #[error(

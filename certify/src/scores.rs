@@ -7,11 +7,11 @@ use crate::error::CertifyError;
 use crate::runtimes::{Batch, Output, Session};
 
 /// Scores closer than this to a sum of one are taken for probabilities.
-const SUMS_TO_ONE: f32 = 1e-3;
+const SUMS_TO_ONE: f64 = 1e-3;
 
 /// The scores of a batch, `[n, classes]`.
 pub(crate) struct Scores {
-    data: Vec<f32>,
+    data: Vec<f64>,
     classes: usize,
 }
 
@@ -27,7 +27,7 @@ impl Scores {
         if !is_scores(&output.shape) || output.shape[0] != batch {
             return Err(CertifyError::NotAClassifier { model: model.to_path_buf(), shape: output.shape, batch });
         }
-        Ok(Self { classes: output.shape[1], data: output.data })
+        Ok(Self { classes: output.shape[1], data: output.values.to_f64() })
     }
 
     /// Scores per sample.
@@ -36,30 +36,30 @@ impl Scores {
     }
 
     /// The scores, sample by sample.
-    pub(crate) fn samples(&self) -> impl Iterator<Item = &[f32]> {
+    pub(crate) fn samples(&self) -> impl Iterator<Item = &[f64]> {
         self.data.chunks_exact(self.classes)
     }
 
     /// Whether every sample is a probability distribution already.
     pub(crate) fn are_probabilities(&self) -> bool {
         self.samples().all(|scores| {
-            scores.iter().all(|score| *score >= 0.0) && (scores.iter().sum::<f32>() - 1.0).abs() < SUMS_TO_ONE
+            scores.iter().all(|score| *score >= 0.0) && (scores.iter().sum::<f64>() - 1.0).abs() < SUMS_TO_ONE
         })
     }
 }
 
 /// The predicted class; none where a score is not a number.
-pub(crate) fn predicted(scores: &[f32]) -> Option<usize> {
+pub(crate) fn predicted(scores: &[f64]) -> Option<usize> {
     (!scores.iter().any(|score| score.is_nan())).then(|| winner(scores).0)
 }
 
 /// `softmax(scores)`, or the scores themselves where they are probabilities.
-pub(crate) fn probabilities(scores: &[f32], already: bool) -> Vec<f64> {
+pub(crate) fn probabilities(scores: &[f64], already: bool) -> Vec<f64> {
     if already {
-        return scores.iter().map(|score| f64::from(*score)).collect();
+        return scores.to_vec();
     }
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = scores.iter().map(|score| f64::from(score - largest).exp()).collect();
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
 }
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_no_prediction() {
-        assert_eq!(predicted(&[0.0, f32::NAN]), None);
+        assert_eq!(predicted(&[0.0, f64::NAN]), None);
         assert_eq!(predicted(&[0.0, 2.0, 2.0]), Some(1));
         assert_eq!(discrepancy(&[0.5, 0.5], &[f64::NAN, 0.5]), 1.0);
     }
@@ -106,10 +106,10 @@ mod tests {
         /// Every rival gains less than d and the winner loses less than d: no class overtakes while Z < d.
         #[test]
         fn a_discrepancy_below_the_margin_keeps_the_class(
-            a in prop::collection::vec(-4.0f32..4.0, 5),
-            b in prop::collection::vec(-0.5f32..0.5, 5),
+            a in prop::collection::vec(-4.0f64..4.0, 5),
+            b in prop::collection::vec(-0.5f64..0.5, 5),
         ) {
-            let moved: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+            let moved: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
             let (p, q) = (probabilities(&a, false), probabilities(&moved, false));
             prop_assume!(discrepancy(&p, &q) < margin(&p));
             prop_assert_eq!(predicted(&a), predicted(&moved));

@@ -1,8 +1,8 @@
 //! `espalier-torch run`: imports a model, runs it on given inputs, and writes its outputs.
 //!
-//! Both files are in the safetensors format. In: one `f32` tensor `input`, with the size of each run as metadata
-//! `batch`. Out: one `f32` tensor per graph output, named `0:NAME`, `1:NAME`, …, with metadata `runtime`, `version` and
-//! `device`.
+//! Both files are in the safetensors format. In: one `f32` tensor for each run, named `0`, `1`, … Out: one tensor for each
+//! run and graph output, of the type it was computed in, named `RUN:OUTPUT:NAME` with both numbers from 0, and metadata
+//! `runtime`, `version` and `device`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -57,8 +57,8 @@ pub enum RunError {
         /// What is wrong.
         source: SafeTensorError,
     },
-    /// The input is not what this program takes.
-    #[error("{}: `input` is {dtype:?} of shape {shape:?}, but f32 with at least one sample is agreed", path.display())]
+    /// An input is not what this program takes.
+    #[error("{}: an input is {dtype:?} of shape {shape:?}, but f32 with at least one sample is agreed", path.display())]
     Input {
         /// The file.
         path: PathBuf,
@@ -67,15 +67,11 @@ pub enum RunError {
         /// Its shape.
         shape: Vec<usize>,
     },
-    /// An output has no whole number of rows per sample, so runs cannot be joined.
-    #[error("output {position} has shape {shape:?} for {batch} samples; run all samples in one batch")]
-    Unjoinable {
-        /// The output.
-        position: usize,
-        /// Its shape.
-        shape: Vec<i64>,
-        /// The samples of one run.
-        batch: i64,
+    /// An output has elements that a tensor file does not hold.
+    #[error("an output holds {kind:?}, which cannot be written; leave torch out of the runtimes")]
+    Elements {
+        /// What it holds.
+        kind: Kind,
     },
 }
 
@@ -93,86 +89,71 @@ pub fn run(args: &RunArgs) -> Result<(), RunError> {
     tch::set_num_threads(i32::from(args.threads.max(1)));
     let model = Model::open(&args.model)?;
     let network = Network::lower(&model, None, Lowering::inference())?;
-    let (input, asked) = read(&args.inputs)?;
-    let outputs = no_grad(|| in_batches(&network, &input, declared_batch(&model), asked))?;
-    let names = model.graph.outputs.iter().map(|&value| model.graph.value(value).name.clone());
-    write(&args.outputs, names.zip(outputs))
+    let inputs = read(&args.inputs)?;
+    let runs = no_grad(|| {
+        let forward = |input: &Tensor| network.forward(input, &mut Pass::default());
+        inputs.iter().map(forward).collect::<Result<Vec<_>, _>>()
+    })?;
+    let names: Vec<&str> = model.graph.outputs.iter().map(|&value| model.graph.value(value).name.as_str()).collect();
+    write(&args.outputs, &names, &runs)
 }
 
-/// The batch that the file fixes, if it does.
-fn declared_batch(model: &Model) -> Option<i64> {
-    model.graph.batch().and_then(|batch| batch.value())
-}
-
-/// Runs all samples, so many at a time. A fixed batch is filled up with the last sample, whose outputs are dropped.
-fn in_batches(network: &Network, input: &Tensor, fixed: Option<i64>, asked: i64) -> Result<Vec<Tensor>, RunError> {
-    let samples = input.size()[0];
-    let size = fixed.unwrap_or(asked).clamp(1, i64::MAX);
-    let mut parts: Vec<Vec<Tensor>> = Vec::new();
-    for start in (0..samples).step_by(size as usize) {
-        let kept = size.min(samples - start);
-        let mut batch = input.f_narrow(0, start, kept)?;
-        if fixed.is_some() && kept < size {
-            let last = input.f_narrow(0, samples - 1, 1)?;
-            let filler = (kept..size).map(|_| &last);
-            batch = Tensor::f_cat(&std::iter::once(&batch).chain(filler).collect::<Vec<_>>(), 0)?;
-        }
-        let ran = batch.size()[0];
-        let outputs = network.forward(&batch, &mut Pass::default())?;
-        parts.push(first_rows(outputs, ran, kept, ran < samples)?);
-    }
-    let Some(first) = parts.first().filter(|_| parts.len() > 1) else { return Ok(parts.pop().unwrap_or_default()) };
-    let count = first.len();
-    let column = |at: usize| parts.iter().map(|part| part[at].shallow_clone()).collect::<Vec<_>>();
-    Ok((0..count).map(|at| Tensor::f_cat(&column(at), 0)).collect::<Result<_, _>>()?)
-}
-
-/// The rows of the first `kept` of `ran` samples; an output may have several rows per sample.
-fn first_rows(outputs: Vec<Tensor>, ran: i64, kept: i64, joined: bool) -> Result<Vec<Tensor>, RunError> {
-    let keep = |(position, output): (usize, Tensor)| {
-        let rows = output.size().first().copied().unwrap_or(0);
-        if ran == kept && !joined {
-            return Ok(output);
-        }
-        if rows == 0 || rows % ran != 0 {
-            return Err(RunError::Unjoinable { position, shape: output.size(), batch: ran });
-        }
-        Ok(output.f_narrow(0, 0, rows / ran * kept)?)
-    };
-    outputs.into_iter().enumerate().map(keep).collect()
-}
-
-/// The tensor `input` and the size of each run.
-fn read(path: &Path) -> Result<(Tensor, i64), RunError> {
+/// The inputs of every run.
+fn read(path: &Path) -> Result<Vec<Tensor>, RunError> {
     let bytes = std::fs::read(path).map_err(|source| RunError::Read { path: path.into(), source })?;
     let failed = |source| RunError::File { path: path.into(), source };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(failed)?;
     let file = SafeTensors::deserialize(&bytes).map_err(failed)?;
-    let view = file.tensor("input").map_err(failed)?;
-    let shape: Vec<i64> = view.shape().iter().map(|&extent| extent as i64).collect();
-    if view.dtype() != Dtype::F32 || shape.first().is_none_or(|&samples| samples == 0) {
-        return Err(RunError::Input { path: path.into(), dtype: view.dtype(), shape: view.shape().to_vec() });
-    }
-    let input = Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?;
-    let batch = header.metadata().as_ref().and_then(|metadata| metadata.get("batch")?.parse().ok());
-    Ok((input, batch.unwrap_or(shape[0])))
+    let input = |run: usize| {
+        let view = file.tensor(&run.to_string()).map_err(failed)?;
+        let shape: Vec<i64> = view.shape().iter().map(|&extent| extent as i64).collect();
+        if view.dtype() != Dtype::F32 || shape.first().is_none_or(|&samples| samples == 0) {
+            return Err(RunError::Input { path: path.into(), dtype: view.dtype(), shape: view.shape().to_vec() });
+        }
+        Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
+    };
+    (0..file.len()).map(input).collect()
 }
 
-fn write(path: &Path, outputs: impl Iterator<Item = (String, Tensor)>) -> Result<(), RunError> {
+fn write(path: &Path, names: &[&str], runs: &[Vec<Tensor>]) -> Result<(), RunError> {
     let mut encoded = Vec::new();
-    for (position, (name, tensor)) in outputs.enumerate() {
-        let shape: Vec<usize> = tensor.size().iter().map(|&extent| extent as usize).collect();
-        let flat = tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_flatten(0, -1)?;
-        let bytes: Vec<u8> = Vec::<f32>::try_from(&flat)?.iter().flat_map(|value| value.to_le_bytes()).collect();
-        encoded.push((format!("{position}:{name}"), shape, bytes));
+    for (run, outputs) in runs.iter().enumerate() {
+        for ((index, name), tensor) in names.iter().enumerate().zip(outputs) {
+            let shape: Vec<usize> = tensor.size().iter().map(|&extent| extent as usize).collect();
+            encoded.push((format!("{run}:{index}:{name}"), dtype(tensor.kind())?, shape, bytes(tensor)?));
+        }
     }
     let failed = |source| RunError::File { path: path.into(), source };
     let views = encoded
         .iter()
-        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
     let metadata = [("runtime", "torch"), ("version", LIBTORCH), ("device", "cpu")];
     let metadata: HashMap<String, String> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     safetensors::serialize_to_file(views, Some(metadata), path).map_err(failed)
+}
+
+/// What a file calls a torch kind.
+fn dtype(kind: Kind) -> Result<Dtype, RunError> {
+    Ok(match kind {
+        Kind::Half => Dtype::F16,
+        Kind::BFloat16 => Dtype::BF16,
+        Kind::Float => Dtype::F32,
+        Kind::Double => Dtype::F64,
+        Kind::Int8 => Dtype::I8,
+        Kind::Int16 => Dtype::I16,
+        Kind::Int => Dtype::I32,
+        Kind::Int64 => Dtype::I64,
+        Kind::Uint8 => Dtype::U8,
+        Kind::Bool => Dtype::BOOL,
+        kind => return Err(RunError::Elements { kind }),
+    })
+}
+
+/// The elements as they lie in memory, which is little-endian on every machine that libtorch is built for.
+fn bytes(tensor: &Tensor) -> Result<Vec<u8>, RunError> {
+    let flat = tensor.f_contiguous()?.f_flatten(0, -1)?;
+    let mut bytes = vec![0; flat.numel() * flat.kind().elt_size_in_bytes()];
+    flat.f_copy_data_u8(&mut bytes, flat.numel())?;
+    Ok(bytes)
 }

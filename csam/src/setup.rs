@@ -159,27 +159,48 @@ pub fn with_free_batch(model: &Model) -> Result<Option<Model>, CsamError> {
     Ok(Some(Model::from_file(file, &import::graph::InputSizes::default())?))
 }
 
-/// The freed copy is trusted once it says what the file says, image by image at the declared batch.
+/// The freed copy is trusted once it says in one batch what the file says in batches of the declared size. There are at
+/// least eight images and two such batches, no two images alike, so that a network that mixes them is found.
 fn check_freed(declared: &Model, freed: &Model, samples: &Samples, device: Device) -> Result<(), CsamError> {
     let batch = declared.graph.batch().and_then(import::graph::Dim::value).unwrap_or(1).max(1);
     let lowering = Lowering { device, trainable: false, ..Lowering::training() };
     let [declared, freed] = [declared, freed].map(|model| Network::lower(model, None, lowering));
     let (declared, freed) = (declared?, freed?);
-    let steps = PROBES.div_ceil(batch as usize) as u64;
-    for step in 0..steps {
-        let images = prepare(samples, &Recipe::plain(0, batch as usize), step, device)?.images;
-        if images.size()[0] != batch {
-            return Ok(());
-        }
-        let run = |network: &Network| no_grad(|| network.forward(&images, &mut Pass::default()));
-        for (a, b) in run(&declared)?.iter().zip(&run(&freed)?) {
-            let far = a.f_sub(b)?.f_abs()?.f_max()?.f_double_value(&[])?;
-            if a.size() != b.size() || far > TOLERANCE * a.f_abs()?.f_max()?.f_double_value(&[])? {
+    let images = unlike(samples, PROBES.max(2 * batch as usize).next_multiple_of(batch as usize), device)?;
+    let run = |network: &Network, images: &Tensor| no_grad(|| network.forward(images, &mut Pass::default()));
+    let whole = run(&freed, &images)?;
+    for start in (0..images.size()[0]).step_by(batch as usize) {
+        for (a, whole) in run(&declared, &images.f_narrow(0, start, batch)?)?.iter().zip(&whole) {
+            let rows = a.size().first().copied().unwrap_or(0);
+            let b = whole.f_narrow(0, start / batch * rows, rows)?;
+            let far = a.f_sub(&b)?.f_abs()?.f_max()?.f_double_value(&[])?;
+            let largest = a.f_abs()?.f_max()?.f_double_value(&[])?;
+            // Not `far > …`: what is not a number differs.
+            let near = a.size() == b.size() && far <= TOLERANCE * largest;
+            if !near {
                 return Err(CsamError::FreedDiffers { batch, far });
             }
         }
     }
     Ok(())
+}
+
+/// So many images, no two alike: training pictures, and seeded noise where these are too few or alike.
+fn unlike(samples: &Samples, count: usize, device: Device) -> Result<Tensor, CsamError> {
+    let mut images: Vec<Tensor> = Vec::new();
+    for picture in prepare(samples, &Recipe::plain(0, count.min(samples.len())), 0, device)?.images.unbind(0) {
+        if !images.iter().any(|image| image.equal(&picture)) {
+            images.push(picture);
+        }
+    }
+    let shape = images.first().map(Tensor::size).unwrap_or_default();
+    let elements = samples.preprocess().len();
+    for number in images.len()..count {
+        let mut rng = draw::rng(0, "unlike", 0, number as u64);
+        let noise: Vec<f32> = (0..elements).map(|_| draw::normal_pair(&mut rng).0).collect();
+        images.push(Tensor::f_from_slice(&noise)?.f_reshape(&shape)?.f_to_device(device)?);
+    }
+    Ok(Tensor::f_stack(&images, 0)?)
 }
 
 /// The pictures that training may read: (train, validation).

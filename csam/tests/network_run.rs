@@ -1,56 +1,80 @@
 //! `espalier-torch run`, through its files.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use csam::run::{RunArgs, run};
-use fixtures::models::small;
+use fixtures::models::{Builder, Dim, int, small};
+use import::DType;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-fn write(path: &Path, samples: usize, batch: &str) {
-    let values = (0..samples * 3 * 64).map(|i| (i as f32 * 0.37).sin());
-    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-    let view = TensorView::new(Dtype::F32, vec![samples, 3, 8, 8], &bytes).unwrap();
-    let metadata = HashMap::from([("batch".to_owned(), batch.to_owned())]);
-    safetensors::serialize_to_file([("input", view)], Some(metadata), path).unwrap();
+/// Writes samples that are a function of their place, so many in each run.
+fn write(path: &Path, runs: &[usize]) {
+    let mut start = 0;
+    let pieces: Vec<(String, usize, Vec<u8>)> = runs
+        .iter()
+        .enumerate()
+        .map(|(run, samples)| {
+            let values = (start..start + samples * 3 * 64).map(|i| (i as f32 * 0.37).sin());
+            start += samples * 3 * 64;
+            (run.to_string(), *samples, values.flat_map(f32::to_le_bytes).collect())
+        })
+        .collect();
+    let views = pieces.iter().map(|(name, samples, bytes)| {
+        (name.as_str(), TensorView::new(Dtype::F32, vec![*samples, 3, 8, 8], bytes).unwrap())
+    });
+    safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
-/// Shape and values of the only output.
-fn answer(model: &[u8], samples: usize, batch: &str) -> (String, Vec<usize>, Vec<f32>) {
+/// Names, types, shapes and bytes of all outputs, run by run.
+fn answers(model: &[u8], runs: &[usize]) -> Vec<(String, Dtype, Vec<usize>, Vec<u8>)> {
     let folder = tempfile::tempdir().unwrap();
     let [onnx, inputs, outputs] = ["m.onnx", "in.safetensors", "out.safetensors"].map(|name| folder.path().join(name));
     std::fs::write(&onnx, model).unwrap();
-    write(&inputs, samples, batch);
+    write(&inputs, runs);
     run(&RunArgs { model: onnx, inputs, outputs: outputs.clone(), threads: 1 }).unwrap();
     let bytes = std::fs::read(&outputs).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let metadata = header.metadata().clone().unwrap();
     assert_eq!((metadata["runtime"].as_str(), metadata["device"].as_str()), ("torch", "cpu"));
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let (name, view) = file.iter().next().unwrap();
-    let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    (name.to_owned(), view.shape().to_vec(), values)
+    let mut found: Vec<_> = file
+        .iter()
+        .map(|(name, view)| (name.to_owned(), view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+/// The scores of all runs of a model with one output of floats.
+fn scores(model: &[u8], runs: &[usize]) -> Vec<f32> {
+    let floats = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect::<Vec<_>>();
+    answers(model, runs).iter().flat_map(|(.., bytes)| floats(bytes)).collect()
 }
 
 #[test]
-fn samples_are_answered_alike_in_batches_of_any_size() {
+fn samples_are_answered_alike_in_runs_of_any_size() {
     let model = small::residual();
-    let (name, shape, whole) = answer(&model, 5, "5");
-    assert!(name.starts_with("0:"), "{name}");
-    assert_eq!(shape, [5, 5]);
-    let (_, shape, parts) = answer(&model, 5, "2");
-    assert_eq!(shape, [5, 5]);
+    let found = answers(&model, &[2, 3]);
+    let named: Vec<(&str, &[usize])> = found.iter().map(|(name, _, shape, _)| (&name[..4], &shape[..])).collect();
+    assert_eq!(named, [("0:0:", &[2, 5][..]), ("1:0:", &[3, 5][..])]);
+    let (whole, parts) = (scores(&model, &[5]), scores(&model, &[2, 3]));
+    assert_eq!((whole.len(), parts.len()), (25, 25));
     assert!(whole.iter().zip(&parts).all(|(a, b)| (a - b).abs() < 1e-5));
 }
 
 #[test]
-fn a_fixed_batch_is_kept_to() {
-    let (_, shape, whole) = answer(&small::fixed_batch(), 3, "3");
-    assert_eq!(shape, [3, 5]);
-    let (_, _, first) = answer(&small::fixed_batch(), 1, "1");
-    assert_eq!(whole[..5], first[..]);
+fn outputs_keep_their_types() {
+    let shape = [Dim::Symbol("batch"), Dim::Is(3), Dim::Is(8), Dim::Is(8)];
+    let mut net = Builder::new("types", 13, 0);
+    let x = net.input("x", &shape);
+    for dtype in [DType::F64, DType::I64, DType::Bool] {
+        let y = net.node("Cast", &[&x], vec![int("to", dtype.code().into())]);
+        net.output_of(&y, dtype, &shape);
+    }
+    let types: Vec<Dtype> = answers(&net.finish(), &[1]).iter().map(|(_, dtype, ..)| *dtype).collect();
+    assert_eq!(types, [Dtype::F64, Dtype::I64, Dtype::BOOL]);
 }
 
 #[test]
@@ -62,7 +86,7 @@ fn inputs_of_another_form_are_refused_in_one_line() {
     std::fs::write(&inputs, b"not tensors").unwrap();
     let error = run(&args).unwrap_err().to_string();
     assert!(error.contains("in.safetensors") && !error.contains('\n'), "{error}");
-    write(&inputs, 2, "1");
+    write(&inputs, &[1, 1]);
     std::fs::write(&args.model, b"no model").unwrap();
     run(&args).unwrap_err();
     assert!(!outputs.exists());

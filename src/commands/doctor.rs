@@ -39,7 +39,9 @@ struct Part {
 }
 
 pub(super) fn run(context: &Context, _flags: &Flags) -> Result<Outcome> {
-    let found = Found { machine: Machine::here(cores()), parts: vec![onnxruntime(), tract(), torch()] };
+    let machine = Machine::here(cores());
+    let parts = vec![onnxruntime(&machine), tract(), torch()];
+    let found = Found { machine, parts };
     context.told.result("doctor", &found, || found.text())?;
     Ok(Outcome::of(found.parts.iter().all(|part| part.cure.is_none())))
 }
@@ -48,8 +50,12 @@ impl Found {
     fn text(&self) -> String {
         let machine = &self.machine;
         let mut text = format!(
-            "espalier {} on {} ({}, {} threads)\n",
-            machine.espalier, machine.platform, machine.instructions, machine.cores
+            "espalier {} on {}, {} threads\n  processor {}\n  instructions {}\n",
+            machine.espalier,
+            machine.platform,
+            machine.cores,
+            machine.processor.as_deref().unwrap_or("not named by the system"),
+            machine.instructions
         );
         for part in &self.parts {
             let state = if part.cure.is_none() { "found" } else { "MISSING" };
@@ -63,7 +69,9 @@ impl Found {
     }
 }
 
-fn onnxruntime() -> Part {
+fn onnxruntime(machine: &Machine) -> Part {
+    let digest = machine.runtimes.iter().find_map(|runtime| runtime.library.as_ref());
+    let digest = digest.map(|digest| format!(", SHA-256 {digest}")).unwrap_or_default();
     let found = library::find();
     let version = ort::version();
     let cure = version.as_ref().err().map(|error| {
@@ -76,7 +84,7 @@ fn onnxruntime() -> Part {
         name: "ONNX Runtime",
         serves: "slim, eval, verify, certify, prune",
         place: found.map(|found| format!("{} ({})", found.path.display(), found.by)),
-        says: version.ok().map(|version| format!("version {version}, device cpu")),
+        says: version.ok().map(|version| format!("version {version}, device cpu{digest}")),
         cure,
     }
 }
@@ -86,7 +94,7 @@ fn tract() -> Part {
         name: "tract",
         serves: "verify, prune",
         place: Some("built into this program".to_owned()),
-        says: Some("device cpu".to_owned()),
+        says: Some(format!("version {}, device cpu", certify::runtimes::tract::VERSION)),
         cure: None,
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use certify::accuracy::accuracy;
+use certify::scratch::Scratch;
 use certify::statistics::binomial::Proportion;
 use clap::Args;
 use images::preprocess::Preprocess;
@@ -52,7 +53,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let pictures = Pictures::open(&settings, &subject.model)?;
     pictures.announce(&settings, &context.progress);
     let threads = settings.threads()?;
-    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
+    let folder = Scratch::new()?;
     let ran = runnable(&subject, &pictures, folder.path(), threads, &context.progress)?;
     let mut shown = evidence::shown(&context.progress, "eval");
     let measured = accuracy(&ran.path, &pictures.set, &pictures.input, threads, &mut shown)?;

@@ -102,7 +102,7 @@ fn ship_free(
     let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
     let declared = folder.path().join("slim.onnx");
     slim.write(&subject.model, &declared)?;
-    let inputs = gate::inputs(subject, pictures, freed::PICTURES, settings.seed())?;
+    let inputs = gate::inputs(subject, pictures, freed::SAMPLES, settings.seed())?;
     freed::ship(&declared, out, &inputs, settings.threads()?)
 }
 

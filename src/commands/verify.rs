@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use certify::agreement::compare::OutputAgreement;
+use certify::agreement::verify::Agreement;
 use clap::Args;
 use serde::Serialize;
 
@@ -48,8 +50,14 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         write_json_in(folder, "verify.json", &found)?;
     }
     context.told.result("verify", &found, || {
-        let tolerance = small(found.tolerance.relative);
-        format!("{}{} pictures, relative tolerance {tolerance}\n", report::agreement(&found), found.samples)
+        format!("{}{} pictures; {}\n", report::agreement(&found), found.samples, allowed(&found))
     })?;
     Ok(Outcome::of(found.passed))
+}
+
+/// What each output was held to.
+fn allowed(found: &Agreement) -> String {
+    let outputs = found.pairs.first().map_or(&[][..], |pair| &pair.outputs);
+    let one = |output: &OutputAgreement| format!("`{}` {}", output.output, small(output.tolerance));
+    format!("relative tolerance: {}", outputs.iter().map(one).collect::<Vec<_>>().join(", "))
 }

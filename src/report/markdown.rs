@@ -1,6 +1,7 @@
 //! Reports as Markdown: `report.md` in the run folder.
 
 use super::{Report, rows};
+use crate::machine::{Machine, Runtime};
 
 /// The whole report.
 pub(crate) fn markdown(report: &Report) -> String {
@@ -23,7 +24,8 @@ pub(crate) fn markdown(report: &Report) -> String {
     for (name, value) in [
         ("seed", report.seed.to_string()),
         ("threads", machine.threads.to_string()),
-        ("machine", format!("{} with {}", machine.platform, machine.instructions)),
+        ("machine", format!("{}{} with {}", machine.platform, processor(machine), machine.instructions)),
+        ("runtimes", runtimes(machine)),
         ("espalier", machine.espalier.clone()),
         ("model, SHA-256", digests.model.clone()),
         ("slim, SHA-256", digests.slim.clone()),
@@ -34,6 +36,19 @@ pub(crate) fn markdown(report: &Report) -> String {
         text.push_str(&format!("- {name}: {value}\n"));
     }
     text
+}
+
+fn processor(machine: &Machine) -> String {
+    machine.processor.as_ref().map(|name| format!(", {name},")).unwrap_or_default()
+}
+
+/// Names, versions and library digests.
+fn runtimes(machine: &Machine) -> String {
+    let one = |runtime: &Runtime| {
+        let library = runtime.library.as_ref().map(|digest| format!(" (library SHA-256 {digest})")).unwrap_or_default();
+        format!("{} {}{library}", runtime.name, runtime.version)
+    };
+    machine.runtimes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn table<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {

@@ -20,7 +20,7 @@ pub(super) fn report() -> Report {
             "draws": 18_000, "images": [] })
     };
     let agreement = |passed: bool| {
-        json!({ "output": "scores", "samples": 64, "largest_absolute": 2.1e-5, "largest_relative": 1.3e-6, "cosine": 1.0,
+        json!({ "output": "scores", "element": "f32", "samples": 64, "largest_absolute": 2.1e-5, "largest_relative": 1.3e-6, "cosine": 1.0,
             "unlike_specials": 0, "top1": { "ties": 1, "same": 63, "other": 0 }, "tolerance": 1e-4,
             "least_tolerance": 1.3e-6, "passed": passed })
     };
@@ -32,7 +32,9 @@ pub(super) fn report() -> Report {
             "resize": "none", "height": 32, "width": 32 },
         "digests": { "model": "aa11", "slim": "bb22", "preprocessing": "ee55",
             "data": { "split": "test", "pictures": 10_000, "pixels": "cc33", "labels": "dd44" } },
-        "machine": { "espalier": "0.1.0", "platform": "linux-x86_64", "instructions": "avx2", "cores": 2, "threads": 2 },
+        "machine": { "espalier": "0.1.0", "platform": "linux-x86_64", "processor": "A processor", "instructions": "avx avx2",
+            "cores": 2, "threads": 2,
+            "runtimes": [{ "name": "ort", "version": "1.31.1", "library": "ff66" }, { "name": "tract", "version": "0.23.9", "library": null }] },
         "torch": { "libtorch": "2.13.0" },
         "budgets": [{ "budget": "macs=50%", "limit": 20.0e6, "reached": 19.9e6, "share": 0.4975 }],
         "dense": { "freed_copy": true, "accuracy": proportion(9_202, 10_000), "latency": [latency(1.9)],

@@ -215,9 +215,10 @@ impl Place {
             });
         }
         let samples = reference.shape.first().copied().unwrap_or(1).max(1);
-        let stride = (reference.data.len() / samples).max(1);
-        let whole = largest_finite(&reference.data);
-        let pairs = reference.data.chunks(stride).zip(candidate.data.chunks(stride));
+        let stride = (reference.values.len() / samples).max(1);
+        let (reference, candidate) = (reference.values.to_f64(), candidate.values.to_f64());
+        let whole = largest_finite(&reference);
+        let pairs = reference.chunks(stride).zip(candidate.chunks(stride));
         for (index, (a, b)) in pairs.enumerate() {
             let found = relative(difference(a, b), largest_finite(a), whole);
             if found > self.relative {
@@ -234,12 +235,12 @@ impl Place {
 }
 
 /// Largest |a − b|; infinite where one side is not finite and the other is not the same.
-fn difference(a: &[f32], b: &[f32]) -> f64 {
+fn difference(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).fold(0.0, |largest: f64, (a, b)| {
         if a == b || (a.is_nan() && b.is_nan()) {
             largest
         } else if a.is_finite() && b.is_finite() {
-            largest.max((f64::from(*a) - f64::from(*b)).abs())
+            largest.max((a - b).abs())
         } else {
             f64::INFINITY
         }
@@ -266,13 +267,11 @@ fn gather(dense: &Output, tap: &Tap) -> Result<Output, CertifyError> {
     let inner: usize = dense.shape[axis + 1..].iter().product();
     let mut shape = dense.shape.clone();
     shape[axis] = tap.kept.len();
-    let mut data = Vec::new();
-    for block in dense.data.chunks((dense.shape[axis] * inner).max(1)) {
-        for index in &tap.kept {
-            data.extend_from_slice(&block[index * inner..(index + 1) * inner]);
-        }
-    }
-    Ok(Output { name: dense.name.clone(), shape, data })
+    let outer: usize = dense.shape[..axis].iter().product();
+    let block = dense.shape[axis] * inner;
+    let starts = (0..outer).flat_map(|outer| tap.kept.iter().map(move |index| outer * block + index * inner));
+    let values = dense.values.pick(starts.map(|start| start..start + inner));
+    Ok(Output { name: dense.name.clone(), shape, values })
 }
 
 #[cfg(test)]
@@ -281,7 +280,7 @@ mod tests {
     use super::*;
 
     fn output(shape: &[usize], data: &[f32]) -> Output {
-        Output { name: "y".into(), shape: shape.to_vec(), data: data.to_vec() }
+        Output { name: "y".into(), shape: shape.to_vec(), values: data.to_vec().into() }
     }
 
     fn tap(axis: i64, kept: &[usize]) -> Tap {
@@ -292,9 +291,9 @@ mod tests {
     fn gathering_follows_the_axis() {
         let dense = output(&[2, 3, 2], &(0..12u8).map(f32::from).collect::<Vec<_>>());
         let middle = gather(&dense, &tap(1, &[2, 0])).unwrap();
-        assert_eq!((middle.shape, middle.data), (vec![2, 2, 2], vec![4., 5., 0., 1., 10., 11., 6., 7.]));
+        assert_eq!((middle.shape, middle.values), (vec![2, 2, 2], vec![4f32, 5., 0., 1., 10., 11., 6., 7.].into()));
         let last = gather(&dense, &tap(-1, &[1])).unwrap();
-        assert_eq!((last.shape, last.data), (vec![2, 3, 1], vec![1., 3., 5., 7., 9., 11.]));
+        assert_eq!((last.shape, last.values), (vec![2, 3, 1], vec![1f32, 3., 5., 7., 9., 11.].into()));
         assert!(gather(&dense, &tap(1, &[3])).is_err() && gather(&dense, &tap(3, &[0])).is_err());
     }
 

@@ -5,33 +5,37 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::compare::{OutputAgreement, compare};
+use super::compare::{Nothing, OutputAgreement, compare};
 use crate::error::CertifyError;
 use crate::progress::Progress;
 use crate::runtimes::child::{Answer, Finding, Launcher, run_in_child};
-use crate::runtimes::{Batch, Identity, Kind, Output};
+use crate::runtimes::{Batch, Identity, Kind, Output, Pieces};
+
+/// What is allowed for single and double precision, unless set.
+const SINGLE: f64 = 1e-4;
+/// What is allowed for half precision, unless set.
+pub const HALF: f64 = 1e-2;
 
 /// The relative errors that are allowed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tolerance {
-    /// For outputs not named below; 1e-4 suits `f32` models, 1e-2 half precision.
-    pub relative: f64,
+    /// For outputs of floats that are not named below. When absent, each output's own type decides: 1e-2 for half
+    /// precision on either side, else 1e-4. Integers are equal or not.
+    pub relative: Option<f64>,
     /// For single outputs, by name.
     pub outputs: BTreeMap<String, f64>,
 }
 
-impl Default for Tolerance {
-    fn default() -> Self {
-        Self { relative: 1e-4, outputs: BTreeMap::new() }
-    }
-}
-
 impl Tolerance {
-    /// What is allowed for the output of that name.
+    /// What is allowed between two values of one output.
     #[must_use]
-    pub fn of(&self, output: &str) -> f64 {
-        self.outputs.get(output).copied().unwrap_or(self.relative)
+    pub fn of(&self, reference: &Output, candidate: &Output) -> f64 {
+        let elements = [reference, candidate].map(|output| output.values.element());
+        let usual = || if elements.iter().any(|element| element.is_half()) { HALF } else { SINGLE };
+        let named = self.outputs.get(&reference.name).copied();
+        let floats = elements.iter().all(|element| element.is_float());
+        named.unwrap_or_else(|| if floats { self.relative.unwrap_or_else(usual) } else { 0.0 })
     }
 }
 
@@ -77,37 +81,40 @@ pub struct Pair {
     pub candidate: Kind,
     /// One per output, in order; empty when the two give outputs that cannot be compared.
     pub outputs: Vec<OutputAgreement>,
-    /// Why the outputs cannot be compared.
+    /// Why the outputs cannot be compared, or why comparing them proves nothing.
     pub fault: Option<String>,
     /// Whether all outputs agree.
     pub passed: bool,
 }
 
-/// Runs a model on each kind of runtime, `size` samples at a time, and compares the answers.
+/// Runs a model on each kind of runtime, in pieces, and compares the answers.
 ///
 /// # Errors
-/// When the processes cannot be fed. Runtimes that fail are findings.
+/// When fewer than two runtimes are asked for, or the processes cannot be fed. Runtimes that fail are findings.
 pub fn verify(
     model: &Path,
     kinds: &[Kind],
     inputs: &Batch,
-    size: usize,
+    pieces: Pieces,
     launcher: &Launcher,
     tolerance: &Tolerance,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Agreement, CertifyError> {
+    if kinds.len() < 2 {
+        return Err(CertifyError::OneRuntime);
+    }
     let mut answers = Vec::new();
     let mut findings = Vec::new();
     for (done, kind) in kinds.iter().enumerate() {
         progress(Progress::Step { phase: "verify", done: done as u64, total: kinds.len() as u64 });
-        match run_in_child(launcher, *kind, model, inputs, size, true)? {
+        match run_in_child(launcher, *kind, model, inputs, pieces, true)? {
             Ok(answer) => answers.push((*kind, answer)),
             Err(finding) => findings.push(finding),
         }
     }
-    let pairs = pairs(&answers, tolerance);
+    let pairs = pairs(&answers, inputs.len(), tolerance);
     let noise = match answers.iter().find(|(kind, _)| *kind == Kind::Ort) {
-        Some((_, optimised)) => noise(model, inputs, size, launcher, tolerance, optimised)?,
+        Some((_, optimised)) => noise(model, inputs, pieces, launcher, tolerance, optimised)?,
         None => None,
     };
     Ok(Agreement {
@@ -129,21 +136,25 @@ pub fn verify(
 fn noise(
     model: &Path,
     inputs: &Batch,
-    size: usize,
+    pieces: Pieces,
     launcher: &Launcher,
     tolerance: &Tolerance,
     optimised: &Answer,
 ) -> Result<Option<Vec<OutputAgreement>>, CertifyError> {
-    let plain = run_in_child(launcher, Kind::Ort, model, inputs, size, false)?;
-    Ok(plain.ok().and_then(|plain| compare_all(&plain.outputs, &optimised.outputs, tolerance).ok()))
+    let plain = run_in_child(launcher, Kind::Ort, model, inputs, pieces, false)?;
+    let compared = |plain: Answer| compare_all(&plain.outputs, &optimised.outputs, inputs.len(), tolerance).ok();
+    Ok(plain.ok().and_then(compared))
 }
 
-fn pairs(answers: &[(Kind, Answer)], tolerance: &Tolerance) -> Vec<Pair> {
+fn pairs(answers: &[(Kind, Answer)], samples: usize, tolerance: &Tolerance) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for (index, (reference, a)) in answers.iter().enumerate() {
         for (candidate, b) in &answers[index + 1..] {
-            let (outputs, fault) = match compare_all(&a.outputs, &b.outputs, tolerance) {
-                Ok(outputs) => (outputs, None),
+            let (outputs, fault) = match compare_all(&a.outputs, &b.outputs, samples, tolerance) {
+                Ok(outputs) => {
+                    let fault = proves_nothing(&outputs);
+                    (outputs, fault)
+                }
                 Err(fault) => (Vec::new(), Some(fault)),
             };
             let passed = fault.is_none() && outputs.iter().all(|output| output.passed);
@@ -154,9 +165,82 @@ fn pairs(answers: &[(Kind, Answer)], tolerance: &Tolerance) -> Vec<Pair> {
 }
 
 /// Compares outputs by position: runtimes may rename them.
-fn compare_all(a: &[Output], b: &[Output], tolerance: &Tolerance) -> Result<Vec<OutputAgreement>, String> {
+fn compare_all(
+    a: &[Output],
+    b: &[Output],
+    samples: usize,
+    tolerance: &Tolerance,
+) -> Result<Vec<OutputAgreement>, String> {
     if a.len() != b.len() {
         return Err(format!("one gives {} outputs, the other {}", a.len(), b.len()));
     }
-    a.iter().zip(b).map(|(a, b)| compare(a, b, tolerance.of(&a.name)).map_err(|error| error.to_string())).collect()
+    let compared = |(a, b)| compare(a, b, samples, tolerance.of(a, b)).map_err(|error| error.to_string());
+    a.iter().zip(b).map(compared).collect()
+}
+
+/// Why a comparison of all outputs proves nothing: one of them has nothing that could be compared, or none of them
+/// depends on the sample. A single constant output is legal, for example boxes that detections are relative to.
+fn proves_nothing(outputs: &[OutputAgreement]) -> Option<String> {
+    let reason = |output: &OutputAgreement| Some((output.output.clone(), output.proves_nothing?));
+    let reasons: Vec<(String, Nothing)> = outputs.iter().filter_map(reason).collect();
+    let said = |(output, reason): &(String, Nothing)| format!("nothing was compared at `{output}`: {reason}");
+    let broken = reasons.iter().find(|(_, reason)| *reason != Nothing::Constant);
+    match broken {
+        Some(broken) => Some(said(broken)),
+        None if reasons.len() == outputs.len() => Some(reasons.first().map_or("the model has no outputs".into(), said)),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::runtimes::Values;
+
+    fn output(name: &str, values: impl Into<Values>) -> Output {
+        let values = values.into();
+        Output { name: name.into(), shape: vec![values.len()], values }
+    }
+
+    fn answer(outputs: Vec<Output>) -> Answer {
+        let identity = Identity { runtime: "ort".into(), version: "1".into(), device: "cpu".into() };
+        Answer { identity, outputs, seconds: 0.0 }
+    }
+
+    /// The pair of two runtimes that give the same.
+    fn agreed(outputs: Vec<Output>) -> Pair {
+        let answers = [Kind::Ort, Kind::Tract].map(|kind| (kind, answer(outputs.clone())));
+        pairs(&answers, 8, &Tolerance::default()).remove(0)
+    }
+
+    #[test]
+    fn runtimes_that_agree_on_nothing_do_not_pass() {
+        let counting = || (0..8u8).map(f32::from).collect::<Vec<f32>>();
+        for (outputs, passes) in [
+            (vec![output("y", counting())], true),
+            (vec![output("y", vec![0.0f32; 8])], false),
+            (vec![output("y", vec![f32::NAN; 8])], false),
+            (vec![output("y", counting()), output("boxes", vec![1.5f32; 8])], true),
+            (vec![output("y", counting()), output("z", vec![f32::NAN; 8])], false),
+            (vec![output("y", Vec::<f32>::new())], false),
+            (vec![], false),
+        ] {
+            let pair = agreed(outputs);
+            assert_eq!((pair.passed, pair.fault.is_none()), (passes, passes), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn each_output_is_held_to_its_own_type() {
+        let half = output("h", vec![half::f16::ONE]);
+        let (single, whole) = (output("s", vec![1.0f32]), output("i", vec![1i8]));
+        let usual = Tolerance::default();
+        assert_eq!(
+            [(&half, &single), (&single, &single), (&whole, &whole)].map(|(a, b)| usual.of(a, b)),
+            [1e-2, 1e-4, 0.0]
+        );
+        let set = Tolerance { relative: Some(0.5), outputs: BTreeMap::from([("i".to_owned(), 0.25)]) };
+        assert_eq!([(&half, &half), (&whole, &whole)].map(|(a, b)| set.of(a, b)), [0.5, 0.25]);
+    }
 }

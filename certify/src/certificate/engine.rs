@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use images::data::ImageSet;
 use images::draw;
@@ -35,8 +35,9 @@ pub struct Subject {
 /// Certifies models on the same images and draws; comparisons are against the first of them.
 ///
 /// Images are drawn from the set by the seed. With labels, an image's class is its label; without, the first model's
-/// clean prediction. The estimate is told before the work begins. When `minutes` run out no further image is begun:
-/// fewer images are evaluated, each with all its draws.
+/// clean prediction. The estimate is told before the work begins. Where `minutes` do not suffice for all images, their
+/// number is decided before the first is judged, from the time that draws take: a number that depended on verdicts would
+/// favour images that fail, since these take less time.
 ///
 /// # Errors
 /// When the settings cannot certify, there is no model or image, or a model or image fails.
@@ -55,10 +56,15 @@ pub fn certify(
     let task = Task { subjects, images, preprocess, settings };
     let mut chosen = draw::permutation(images.len(), &mut draw::rng(settings.seed, "certify images", 0, 0));
     chosen.truncate(settings.images);
-    let probabilities = probe(task, &chosen, progress)?;
-    let deadline = settings.minutes.map(|minutes| begun + Duration::from_secs_f64(60.0 * minutes));
-    let outcomes = evaluate(task, &chosen, &probabilities, deadline, progress)?;
-    let notes = notes(task, chosen.len(), outcomes.len());
+    let available = chosen.len();
+    let probed = probe(task, &chosen)?;
+    if let Some(minutes) = settings.minutes {
+        let left = 60.0 * minutes - begun.elapsed().as_secs_f64();
+        chosen.truncate(fitting(left, probed.seconds, settings.threads));
+    }
+    progress(estimate(task, chosen.len(), probed.seconds));
+    let outcomes = evaluate(task, &chosen, &probed.probabilities, progress)?;
+    let notes = notes(task, available, outcomes.len());
     notes.iter().for_each(|note| progress(Progress::Note(note.clone())));
 
     let labelled = images.has_labels();
@@ -76,22 +82,40 @@ pub fn certify(
     })
 }
 
-/// Looks at the models on a few images and says how long the work will take at most.
-fn probe(task: Task<'_>, chosen: &[usize], progress: &mut dyn FnMut(Progress)) -> Result<Vec<bool>, CertifyError> {
+/// What a look at a few images tells.
+struct Probed {
+    /// Whether each model's scores are probabilities.
+    probabilities: Vec<bool>,
+    /// Seconds that one image takes on one thread, with all draws of all laws through all models.
+    seconds: f64,
+}
+
+fn probe(task: Task<'_>, chosen: &[usize]) -> Result<Probed, CertifyError> {
     let mut bench = Bench::new(task, vec![false; task.subjects.len()])?;
     let probabilities = bench.look(&chosen[..chosen.len().min(LOOKED_AT)])?;
     let mut per_draw = 0.0;
     for law in &task.settings.laws {
         per_draw += bench.time(chosen[0], law)?;
     }
-    let draws = chosen.len() as f64 * task.settings.draws as f64;
-    let each = (chosen.len() as u64).saturating_mul(task.settings.draws);
-    let networks = (task.subjects.len() * task.settings.laws.len()) as u64;
-    progress(Progress::Estimate {
-        seconds: draws * per_draw / task.settings.threads.max(1) as f64,
-        evaluations: each.saturating_mul(networks),
-    });
-    Ok(probabilities)
+    Ok(Probed { probabilities, seconds: per_draw * task.settings.draws as f64 })
+}
+
+/// Images that fit into some seconds at the most that one can take, at least one so that there is a result.
+fn fitting(seconds: f64, each: f64, threads: usize) -> usize {
+    let rounds = (seconds / each.max(f64::MIN_POSITIVE)).floor().max(0.0);
+    // A float beyond the range of integers becomes the largest one.
+    (rounds as usize).saturating_mul(threads.max(1)).max(1)
+}
+
+/// How long the work takes at most.
+fn estimate(task: Task<'_>, images: usize, each: f64) -> Progress {
+    let Settings { draws, threads, laws, .. } = task.settings;
+    let draws = (images as u64).saturating_mul(*draws);
+    let networks = (task.subjects.len() * laws.len()) as u64;
+    Progress::Estimate {
+        seconds: images as f64 * each / (*threads).max(1) as f64,
+        evaluations: draws.saturating_mul(networks),
+    }
 }
 
 /// What the threads share.
@@ -99,21 +123,19 @@ struct Queue<'a> {
     task: Task<'a>,
     chosen: &'a [usize],
     probabilities: &'a [bool],
-    deadline: Option<Instant>,
     next: AtomicUsize,
     stopped: AtomicBool,
 }
 
-/// Evaluates the chosen images in order, or as many of them as are begun before the deadline.
+/// Evaluates the chosen images.
 fn evaluate(
     task: Task<'_>,
     chosen: &[usize],
     probabilities: &[bool],
-    deadline: Option<Instant>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<ImageOutcome>, CertifyError> {
     let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let queue = Queue { task, chosen, probabilities, deadline, next, stopped };
+    let queue = Queue { task, chosen, probabilities, next, stopped };
     let mut outcomes: Vec<(usize, ImageOutcome)> = Vec::with_capacity(chosen.len());
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
@@ -139,8 +161,7 @@ fn evaluate(
 }
 
 impl Queue<'_> {
-    /// One thread: takes images until there are none, an error occurred, or time is up. An image begun is finished, so
-    /// the images evaluated are always the first so many of those chosen.
+    /// One thread: takes images until there are none, or an error occurred.
     fn work(&self, sender: &Sender<Result<(usize, ImageOutcome), CertifyError>>) {
         let mut bench = match Bench::new(self.task, self.probabilities.to_vec()) {
             Ok(bench) => bench,
@@ -156,16 +177,14 @@ impl Queue<'_> {
     }
 
     fn take(&self) -> Option<usize> {
-        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        // The first image is always done, so that there is a result.
-        if self.stopped.load(Ordering::Relaxed) || (late && self.next.load(Ordering::Relaxed) > 0) {
+        if self.stopped.load(Ordering::Relaxed) {
             return None;
         }
         Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|position| *position < self.chosen.len())
     }
 }
 
-fn notes(task: Task<'_>, chosen: usize, done: usize) -> Vec<String> {
+fn notes(task: Task<'_>, available: usize, done: usize) -> Vec<String> {
     let mut notes = Vec::new();
     if !task.images.has_labels() {
         notes.push(format!(
@@ -174,13 +193,49 @@ fn notes(task: Task<'_>, chosen: usize, done: usize) -> Vec<String> {
             task.subjects[0].name
         ));
     }
-    if chosen < task.settings.images {
-        notes.push(format!("The set has only {chosen} of the {} images asked for.", task.settings.images));
+    if available < task.settings.images {
+        notes.push(format!("The set has only {available} of the {} images asked for.", task.settings.images));
     }
-    if done < chosen {
+    if let Some(minutes) = task.settings.minutes.filter(|_| done < available) {
         notes.push(format!(
-            "Time ran out after {done} of {chosen} images; each of them got all its draws, and the shares are over them."
+            "{minutes} minutes suffice for {done} of {available} images with all their draws, as decided before the first \
+             was judged; the shares are over them."
         ));
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Images that hold take ten times as long as images that fail. However many fit, their share must be right on
+    /// average; a run that goes on until time is up finds too many that fail.
+    #[test]
+    fn the_number_of_images_does_not_depend_on_verdicts() {
+        const RUNS: u64 = 4000;
+        let image = |run: u64, index: usize| draw::coin(&mut draw::rng(3, "verdict", run, index as u64));
+        let (mut decided, mut until_late) = (0.0, 0.0);
+        for run in 0..RUNS {
+            let n = fitting(35.0, 10.0, 1);
+            decided += (0..n).filter(|index| image(run, *index)).count() as f64 / n as f64;
+            let (mut time, mut held, mut judged) = (0.0, 0.0, 0);
+            while time < 35.0 {
+                let holds = image(run, judged);
+                time += if holds { 10.0 } else { 1.0 };
+                held += f64::from(u8::from(holds));
+                judged += 1;
+            }
+            until_late += held / f64::from(u32::try_from(judged).unwrap_or(u32::MAX));
+        }
+        let [decided, until_late] = [decided, until_late].map(|sum| sum / RUNS as f64);
+        assert!((decided - 0.5).abs() < 0.02, "{decided}");
+        assert!((until_late - 0.5).abs() > 0.05, "{until_late}");
+    }
+
+    #[test]
+    fn as_many_images_fit_as_take_all_their_draws() {
+        assert_eq!([fitting(60.0, 7.0, 2), fitting(1.0, 7.0, 2), fitting(-1.0, 7.0, 1)], [16, 1, 1]);
+        assert_eq!(fitting(60.0, 0.0, 2), usize::MAX);
+    }
 }

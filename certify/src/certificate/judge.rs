@@ -17,7 +17,7 @@ pub(super) struct Clean {
 
 impl Clean {
     /// Reads the scores; `already` says that they are probabilities.
-    pub(super) fn new(scores: &[f32], already: bool) -> Self {
+    pub(super) fn new(scores: &[f64], already: bool) -> Self {
         Self { class: predicted(scores), probabilities: probabilities(scores, already), already }
     }
 }
@@ -48,7 +48,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Counts the scores of the next draw.
-    pub(super) fn count(&mut self, scores: &[f32]) {
+    pub(super) fn count(&mut self, scores: &[f64]) {
         self.test.count(predicted(scores) != Some(self.class));
         if self.settings.chernoff.is_some() {
             let moved = probabilities(scores, self.clean.already);
@@ -89,7 +89,7 @@ mod tests {
     use images::draw;
 
     /// Two-class scores: right with a wide margin, or wrong.
-    fn scores(failed: bool) -> [f32; 2] {
+    fn scores(failed: bool) -> [f64; 2] {
         if failed { [0.0, 4.0] } else { [5.0, 0.0] }
     }
 
@@ -131,7 +131,7 @@ mod tests {
     fn a_wrong_clean_prediction_is_not_judged() {
         let settings = Preset::Quick.settings(32).unwrap();
         assert!(Judge::new(&settings, &Clean::new(&[5.0, 0.0], false), 1).is_none());
-        assert!(Judge::new(&settings, &Clean::new(&[f32::NAN, 0.0], false), 0).is_none());
+        assert!(Judge::new(&settings, &Clean::new(&[f64::NAN, 0.0], false), 0).is_none());
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub struct Settings {
     pub seed: u64,
     /// Images worked on at once, each on one thread. Results do not depend on it.
     pub threads: usize,
-    /// No image is begun after so many minutes.
+    /// At most so many images as fit into these minutes with all their draws, by the time that draws take before the
+    /// first image is judged.
     pub minutes: Option<f64>,
 }
 

@@ -1,5 +1,6 @@
-//! What goes into a runtime and what comes out, and runs in pieces of a fixed size.
+//! What goes into a runtime and what comes out.
 
+use super::values::Values;
 use crate::error::CertifyError;
 
 /// Samples stacked along the first axis, row-major.
@@ -11,15 +12,37 @@ pub struct Batch {
     pub data: Vec<f32>,
 }
 
-/// One output of a model, converted to `f32`, row-major.
+/// One output of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
     /// The output's name in the file.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// One value per element.
-    pub data: Vec<f32>,
+    /// One per element, in the type that the runtime gave.
+    pub values: Values,
+}
+
+impl Output {
+    /// The axis along which `samples` samples lie: the first one of that extent; else the first axis, where it has a
+    /// whole number of entries for each of them.
+    #[must_use]
+    pub fn batch_axis(&self, samples: usize) -> Option<usize> {
+        let exact = self.shape.iter().position(|extent| *extent == samples);
+        let parts = || self.shape.first().is_some_and(|extent| extent % samples.max(1) == 0).then_some(0);
+        exact.or_else(parts).filter(|_| samples > 0)
+    }
+
+    /// The values of each of `samples` samples, or of the whole as one sample where there is no batch axis.
+    pub fn samples(&self, samples: usize) -> impl Iterator<Item = Values> {
+        let (axis, count) = self.batch_axis(samples).map_or((0, 1), |axis| (axis, samples));
+        let outer: usize = self.shape.iter().take(axis).product();
+        let stride = self.values.len() / (outer * count).max(1);
+        (0..count).map(move |sample| {
+            let starts = (0..outer).map(|block| (block * count + sample) * stride);
+            self.values.pick(starts.map(|start| start..start + stride))
+        })
+    }
 }
 
 impl Batch {
@@ -60,7 +83,7 @@ impl Batch {
     }
 
     /// The samples `start..start + size`, the last one repeated where the batch ends before.
-    fn piece(&self, start: usize, size: usize) -> Self {
+    pub(super) fn piece(&self, start: usize, size: usize) -> Self {
         let stride = self.stride();
         let end = (start + size).min(self.len());
         let mut data = self.data[start * stride..end * stride].to_vec();
@@ -78,95 +101,30 @@ pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, extent| product.checked_mul(*extent))
 }
 
-/// Runs `batch` in pieces of exactly `size` samples, padding the last one with its own last sample, and joins the
-/// outputs along their first axis without the padding. An output may have several rows per sample.
-///
-/// # Errors
-/// What `run` reports, and [`CertifyError::Unjoinable`] for an output without a whole number of rows per sample.
-pub fn in_pieces(
-    batch: &Batch,
-    size: usize,
-    mut run: impl FnMut(&Batch) -> Result<Vec<Output>, CertifyError>,
-) -> Result<Vec<Output>, CertifyError> {
-    if size == batch.len() || size == 0 {
-        return run(batch);
-    }
-    let mut joined: Vec<Output> = Vec::new();
-    for start in (0..batch.len()).step_by(size) {
-        let kept = size.min(batch.len() - start);
-        for (index, output) in run(&batch.piece(start, size))?.into_iter().enumerate() {
-            let output = first_samples(output, size, kept)?;
-            match joined.get_mut(index) {
-                Some(whole) => append(whole, output, size)?,
-                None => joined.push(output),
-            }
-        }
-    }
-    Ok(joined)
-}
-
-/// Drops the rows of the samples past `kept` of `size`.
-fn first_samples(mut output: Output, size: usize, kept: usize) -> Result<Output, CertifyError> {
-    let rows = output.shape.first().copied().unwrap_or(0);
-    if rows == 0 || rows % size != 0 {
-        return Err(CertifyError::Unjoinable { output: output.name, shape: output.shape, batch: size });
-    }
-    let stride = output.data.len() / rows;
-    let rows = rows / size * kept;
-    output.data.truncate(rows * stride);
-    output.shape[0] = rows;
-    Ok(output)
-}
-
-fn append(whole: &mut Output, piece: Output, size: usize) -> Result<(), CertifyError> {
-    if whole.shape[1..] != piece.shape[1..] {
-        return Err(CertifyError::Unjoinable { output: piece.name, shape: piece.shape, batch: size });
-    }
-    whole.shape[0] += piece.shape[0];
-    whole.data.extend(piece.data);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    /// Doubles every value; two rows per sample in the second output.
-    fn double(batch: &Batch) -> Vec<Output> {
-        let doubled: Vec<f32> = batch.data.iter().map(|v| v * 2.0).collect();
-        vec![
-            Output { name: "y".into(), shape: batch.shape.clone(), data: doubled.clone() },
-            Output { name: "rows".into(), shape: vec![batch.data.len()], data: doubled },
-        ]
-    }
-
-    #[test]
-    fn pieces_give_what_the_whole_gives() {
-        let batch = Batch::new(vec![7, 2], (0..14u8).map(f32::from).collect()).unwrap();
-        for size in [1, 2, 3, 7, 20] {
-            let mut sizes = Vec::new();
-            let joined = in_pieces(&batch, size, |piece| {
-                sizes.push(piece.len());
-                Ok(double(piece))
-            });
-            assert_eq!(joined.unwrap(), double(&batch), "pieces of {size}");
-            assert!(sizes.iter().all(|n| *n == size));
-        }
-    }
-
-    #[test]
-    fn outputs_without_a_batch_axis_are_refused() {
-        let batch = Batch::new(vec![3, 1], vec![0.0; 3]).unwrap();
-        let scalar = |_: &Batch| Ok(vec![Output { name: "s".into(), shape: vec![], data: vec![1.0] }]);
-        assert!(matches!(in_pieces(&batch, 2, scalar), Err(CertifyError::Unjoinable { .. })));
-        assert!(in_pieces(&batch, 3, scalar).is_ok());
-    }
 
     #[test]
     fn shape_and_data_must_fit() {
         assert!(Batch::new(vec![2, 3], vec![0.0; 5]).is_err());
         assert!(Batch::new(vec![0, 3], vec![]).is_err());
         assert!(Batch::new(vec![usize::MAX, 3], vec![]).is_err());
+    }
+
+    #[test]
+    fn samples_lie_along_the_axis_of_their_number() {
+        let output = |shape: &[usize]| {
+            let count: u16 = shape.iter().product::<usize>().try_into().unwrap();
+            let values = (0..count).map(f32::from).collect::<Vec<_>>().into();
+            Output { name: "y".into(), shape: shape.to_vec(), values }
+        };
+        let second = |shape: &[usize], samples| output(shape).samples(samples).nth(1).map(|values| values.to_f64());
+        assert_eq!(second(&[2, 3], 2), Some(vec![3.0, 4.0, 5.0]));
+        assert_eq!(second(&[3, 2], 2), Some(vec![1.0, 3.0, 5.0]));
+        assert_eq!(second(&[4, 1], 2), Some(vec![2.0, 3.0]));
+        assert_eq!(output(&[3, 5]).samples(2).count(), 1);
+        assert_eq!(output(&[]).samples(2).count(), 1);
     }
 }

@@ -3,13 +3,17 @@
 pub mod batch;
 pub mod child;
 pub mod ort;
+pub mod pieces;
 pub mod tract;
+pub mod values;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::batch::{Batch, Output};
+pub use self::pieces::Pieces;
+pub use self::values::{Element, Values};
 use crate::error::CertifyError;
 
 /// The runtimes that evidence may come from.

@@ -3,17 +3,20 @@
 //! The library is the one `ORT_DYLIB_PATH` names, else the one given to [`init`]. One environment lives as long as the
 //! process. No provider is registered, so the CPU one, which is always there, is the only one that can run.
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use half::f16;
+use half::{bf16, f16};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session as Loaded, SessionInputValue};
-use ort::value::{DynValue, Tensor, TensorElementType, TensorRef, ValueType};
+use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorElementType, TensorRef, ValueType};
 
-use super::batch::{Batch, Output, in_pieces};
+use super::batch::{Batch, Output};
+use super::pieces::Pieces;
+use super::values::{Element, Values, each};
 use super::{Identity, Options, Session};
 use crate::error::CertifyError;
 
@@ -39,27 +42,27 @@ pub fn library() -> Option<PathBuf> {
         .or_else(|| LIBRARY.get().cloned())
 }
 
-/// The version of the library, loading it if need be.
-///
-/// Wheels are built from a detached commit, so the library's own build information may name no release; then the name
-/// of its file or folder does.
+/// The version of the library, such as `1.31.1`, loading it if need be.
 ///
 /// # Errors
 /// When there is no library, or it does not load.
 pub fn version() -> Result<String, CertifyError> {
     environment()?;
-    let named = library().and_then(|path| path.canonicalize().ok()).and_then(|path| named_version(&path));
-    let info = ort::info();
-    let branch = info.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
-    let built = branch.map_or(info, |branch| branch.trim_start_matches("rel-"));
-    Ok(named.unwrap_or_else(|| built.to_owned()))
+    let path = library().ok_or(CertifyError::NoLibrary)?;
+    said_version(&path).map_err(|error| CertifyError::Library { path, reason: error.to_string() })
 }
 
-/// A release number such as `1.31.1` in a path's last two parts.
-fn named_version(path: &Path) -> Option<String> {
-    let parts = path.iter().rev().take(2).filter_map(|part| part.to_str());
-    let numbers = parts.flat_map(|part| part.split(|c: char| !c.is_ascii_digit() && c != '.'));
-    numbers.map(|number| number.trim_matches('.')).find(|number| number.split('.').count() == 3).map(str::to_owned)
+/// What a library's `GetVersionString` says: its build information names a branch, which need not be a release.
+fn said_version(path: &Path) -> Result<String, libloading::Error> {
+    // SAFETY: the library is loaded already, so no initialiser runs here. The symbol has had this type in every release
+    // that `ort` can load, which calls it the same way; what it points to, and the text, live as long as the library,
+    // which the environment keeps.
+    unsafe {
+        let library = libloading::Library::new(path)?;
+        let base = library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase")?;
+        let text = ((*base()).GetVersionString)();
+        Ok(CStr::from_ptr(text).to_string_lossy().into_owned())
+    }
 }
 
 fn environment() -> Result<Environment, CertifyError> {
@@ -89,7 +92,7 @@ pub struct OrtSession {
 }
 
 impl OrtSession {
-    /// Loads a model of exactly one input tensor of floats.
+    /// Loads a model of exactly one input tensor.
     ///
     /// # Errors
     /// When there is no library, or it refuses the file.
@@ -117,8 +120,10 @@ impl OrtSession {
 
 impl Session for OrtSession {
     fn run(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError> {
-        let size = self.fixed_batch().unwrap_or(batch.len());
-        in_pieces(batch, size, |piece| self.run_once(piece))
+        match self.fixed_batch() {
+            Some(size) => Pieces::Exactly(size).run(batch, |piece| self.run_once(piece)),
+            None => self.run_once(batch),
+        }
     }
 
     fn input_shape(&self) -> &[Option<usize>] {
@@ -156,16 +161,12 @@ fn only_input(session: &Loaded) -> Result<(TensorElementType, Vec<Option<usize>>
 
 fn as_input(batch: &Batch, element: TensorElementType) -> Result<SessionInputValue<'_>, ort::Error> {
     let shape = batch.shape.clone();
-    Ok(match element {
-        TensorElementType::Float32 => TensorRef::from_array_view((shape, batch.data.as_slice()))?.into(),
-        TensorElementType::Float64 => {
-            Tensor::from_array((shape, batch.data.iter().map(|v| f64::from(*v)).collect::<Vec<_>>()))?.into()
-        }
-        TensorElementType::Float16 => {
-            Tensor::from_array((shape, batch.data.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>()))?.into()
-        }
-        other => return Err(ort::Error::new(format!("its input holds {other}, and only floats can be given"))),
-    })
+    if element == TensorElementType::Float32 {
+        return Ok(TensorRef::from_array_view((shape, batch.data.as_slice()))?.into());
+    }
+    let numbers = as_element(element)
+        .ok_or_else(|| ort::Error::new(format!("its input holds {element}, and only numbers can be given")))?;
+    Ok(each!(Values::nearest(numbers, &batch.data), data => Tensor::from_array((shape, data))?.into()))
 }
 
 fn as_output(name: &str, value: &DynValue) -> Result<Output, String> {
@@ -173,22 +174,51 @@ fn as_output(name: &str, value: &DynValue) -> Result<Output, String> {
         return Err(format!("output `{name}` is not a tensor"));
     };
     let shape = shape.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
-    let data = numbers(value, *ty).map_err(|error| format!("output `{name}`: {error}"))?;
-    Ok(Output { name: name.to_owned(), shape, data })
+    let values = values(value, *ty).map_err(|error| format!("output `{name}`: {error}"))?;
+    Ok(Output { name: name.to_owned(), shape, values })
 }
 
-/// The elements as `f32`; whole numbers beyond 2²⁴ are rounded.
-fn numbers(value: &DynValue, element: TensorElementType) -> Result<Vec<f32>, ort::Error> {
-    Ok(match element {
-        TensorElementType::Float32 => value.try_extract_tensor::<f32>()?.1.to_vec(),
-        TensorElementType::Float64 => value.try_extract_tensor::<f64>()?.1.iter().map(|v| *v as f32).collect(),
-        TensorElementType::Float16 => value.try_extract_tensor::<f16>()?.1.iter().map(|v| v.to_f32()).collect(),
-        TensorElementType::Int64 => value.try_extract_tensor::<i64>()?.1.iter().map(|v| *v as f32).collect(),
-        TensorElementType::Int32 => value.try_extract_tensor::<i32>()?.1.iter().map(|v| *v as f32).collect(),
-        TensorElementType::Uint8 => value.try_extract_tensor::<u8>()?.1.iter().map(|v| f32::from(*v)).collect(),
-        TensorElementType::Bool => {
-            value.try_extract_tensor::<bool>()?.1.iter().map(|v| f32::from(u8::from(*v))).collect()
-        }
-        other => return Err(ort::Error::new(format!("elements of type {other} are not numbers that can be compared"))),
+/// The elements as they are.
+fn values(value: &DynValue, element: TensorElementType) -> Result<Values, ort::Error> {
+    fn read<T: PrimitiveTensorElementType + Clone>(value: &DynValue) -> Result<Values, ort::Error>
+    where
+        Values: From<Vec<T>>,
+    {
+        Ok(value.try_extract_tensor::<T>()?.1.to_vec().into())
+    }
+    match as_element(element) {
+        Some(Element::F16) => read::<f16>(value),
+        Some(Element::Bf16) => read::<bf16>(value),
+        Some(Element::F32) => read::<f32>(value),
+        Some(Element::F64) => read::<f64>(value),
+        Some(Element::I8) => read::<i8>(value),
+        Some(Element::I16) => read::<i16>(value),
+        Some(Element::I32) => read::<i32>(value),
+        Some(Element::I64) => read::<i64>(value),
+        Some(Element::U8) => read::<u8>(value),
+        Some(Element::U16) => read::<u16>(value),
+        Some(Element::U32) => read::<u32>(value),
+        Some(Element::U64) => read::<u64>(value),
+        Some(Element::Bool) => read::<bool>(value),
+        None => Err(ort::Error::new(format!("elements of type {element} are not numbers that can be compared"))),
+    }
+}
+
+fn as_element(element: TensorElementType) -> Option<Element> {
+    Some(match element {
+        TensorElementType::Float16 => Element::F16,
+        TensorElementType::Bfloat16 => Element::Bf16,
+        TensorElementType::Float32 => Element::F32,
+        TensorElementType::Float64 => Element::F64,
+        TensorElementType::Int8 => Element::I8,
+        TensorElementType::Int16 => Element::I16,
+        TensorElementType::Int32 => Element::I32,
+        TensorElementType::Int64 => Element::I64,
+        TensorElementType::Uint8 => Element::U8,
+        TensorElementType::Uint16 => Element::U16,
+        TensorElementType::Uint32 => Element::U32,
+        TensorElementType::Uint64 => Element::U64,
+        TensorElementType::Bool => Element::Bool,
+        _ => return None,
     })
 }

@@ -8,19 +8,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use half::f16;
 use tract_onnx::prelude::{
-    DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, IntoTValue, TValue,
+    Datum, DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, IntoTValue, TValue,
     Tensor as TractTensor, TractResult, TypedRunnableModel, tvec,
 };
 use tract_onnx::tract_hir::infer::Factoid;
+use tract_onnx::tract_hir::internal::anyhow;
 
-use super::batch::{Batch, Output, in_pieces};
+use super::batch::{Batch, Output};
+use super::pieces::Pieces;
+use super::values::Values;
 use super::{Identity, Options, Session};
 use crate::error::CertifyError;
 
 const NAME: &str = "tract";
-/// The version in the manifest, which pins it exactly.
-const VERSION: &str = "0.23.9";
+/// The version that this program is built with: the manifest pins it exactly.
+pub const VERSION: &str = "0.23.9";
 
 /// A model loaded into tract.
 pub struct TractSession {
@@ -65,8 +69,10 @@ impl TractSession {
 
 impl Session for TractSession {
     fn run(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError> {
-        let size = self.fixed_batch().unwrap_or(batch.len());
-        in_pieces(batch, size, |piece| self.run_once(piece))
+        match self.fixed_batch() {
+            Some(size) => Pieces::Exactly(size).run(batch, |piece| self.run_once(piece)),
+            None => self.run_once(batch),
+        }
     }
 
     fn input_shape(&self) -> &[Option<usize>] {
@@ -118,7 +124,31 @@ fn output_names(model: &InferenceModel) -> Vec<String> {
 }
 
 fn as_output(name: &str, value: &TValue) -> TractResult<Output> {
-    let numbers = value.cast_to_dt(DatumType::F32)?;
-    let data = numbers.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
-    Ok(Output { name: name.to_owned(), shape: value.shape().to_vec(), data })
+    Ok(Output { name: name.to_owned(), shape: value.shape().to_vec(), values: values(value)? })
+}
+
+/// The elements as they are; sizes come as integers, and quantised elements as the integers that are stored.
+fn values(value: &TractTensor) -> TractResult<Values> {
+    fn read<T: Datum>(value: &TractTensor) -> TractResult<Values>
+    where
+        Values: From<Vec<T>>,
+    {
+        Ok(value.try_as_plain_ram()?.as_slice::<T>()?.to_vec().into())
+    }
+    match value.datum_type().unquantized() {
+        DatumType::F16 => read::<f16>(value),
+        DatumType::F32 => read::<f32>(value),
+        DatumType::F64 => read::<f64>(value),
+        DatumType::I8 => read::<i8>(value),
+        DatumType::I16 => read::<i16>(value),
+        DatumType::I32 => read::<i32>(value),
+        DatumType::I64 => read::<i64>(value),
+        DatumType::U8 => read::<u8>(value),
+        DatumType::U16 => read::<u16>(value),
+        DatumType::U32 => read::<u32>(value),
+        DatumType::U64 => read::<u64>(value),
+        DatumType::Bool => read::<bool>(value),
+        DatumType::TDim => read::<i64>(&*value.cast_to_dt(DatumType::I64)?),
+        other => Err(anyhow!("elements of type {other:?} are not numbers that can be compared")),
+    }
 }

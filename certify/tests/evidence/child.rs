@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use certify::agreement::verify::{Tolerance, verify};
-use certify::runtimes::Kind;
 use certify::runtimes::child::{Fault, Launcher, Program, Request, run_in_child, serve};
+use certify::runtimes::{Kind, Pieces};
 use fixtures::models::small;
 
 use crate::{Models, have_ort, noise};
@@ -50,7 +50,7 @@ fn runtimes_agree_across_processes_and_a_missing_one_is_found() {
     let inputs = noise(&[3, 8, 8], 5);
     let launcher = launcher(itself(), 60.0);
     let check = |kinds: &[Kind], tolerance: &Tolerance| {
-        verify(&model, kinds, &inputs, 2, &launcher, tolerance, &mut |_| ()).unwrap()
+        verify(&model, kinds, &inputs, Pieces::AtMost(2), &launcher, tolerance, &mut |_| ()).unwrap()
     };
     let agreement = check(&[Kind::Ort, Kind::Tract], &Tolerance::default());
     assert!(agreement.passed, "{agreement:?}");
@@ -61,7 +61,7 @@ fn runtimes_agree_across_processes_and_a_missing_one_is_found() {
     // A tolerance below the runtimes' own difference fails, and the least passing one passes.
     let least = agreement.pairs[0].outputs[0].least_tolerance.unwrap();
     assert!(least > 0.0);
-    let at = |relative| Tolerance { relative, ..Tolerance::default() };
+    let at = |relative| Tolerance { relative: Some(relative), ..Tolerance::default() };
     assert!(!check(&[Kind::Ort, Kind::Tract], &at(least * 0.99)).passed);
     assert!(check(&[Kind::Ort, Kind::Tract], &at(least)).passed);
 
@@ -76,7 +76,8 @@ fn a_bad_model_is_a_finding_with_the_runtimes_own_words() {
     let models = Models::new();
     let model = models.file("text.onnx", b"not a model");
     let launcher = launcher(itself(), 60.0);
-    let finding = run_in_child(&launcher, Kind::Tract, &model, &noise(&[1], 1), 1, true).unwrap().unwrap_err();
+    let finding =
+        run_in_child(&launcher, Kind::Tract, &model, &noise(&[1], 1), Pieces::AtMost(1), true).unwrap().unwrap_err();
     assert!(matches!(&finding.fault, Fault::Failed { message } if message.contains("cannot load")), "{finding}");
 }
 
@@ -86,7 +87,10 @@ fn crashes_hangs_and_empty_answers_are_findings() {
     let model = models.file("chain.onnx", &small::chain());
     let run = |script: &str, seconds: f64| {
         let launcher = launcher(shell(script), seconds);
-        run_in_child(&launcher, Kind::Tract, &model, &noise(&[3, 8, 8], 1), 1, true).unwrap().unwrap_err().fault
+        run_in_child(&launcher, Kind::Tract, &model, &noise(&[3, 8, 8], 1), Pieces::AtMost(1), true)
+            .unwrap()
+            .unwrap_err()
+            .fault
     };
     let crashed = run("echo out of luck >&2; kill -SEGV $$", 60.0);
     assert_eq!(crashed, Fault::Crashed { signal: 11, message: "out of luck".into() });
@@ -96,6 +100,7 @@ fn crashes_hangs_and_empty_answers_are_findings() {
     assert!(matches!(run("exit 0", 60.0), Fault::Failed { .. }));
     assert!(matches!(run("exit 3", 60.0), Fault::Failed { message } if message.contains("said nothing")));
     let nowhere = launcher(Program { path: "/nowhere".into(), arguments: vec![] }, 1.0);
-    let missing = run_in_child(&nowhere, Kind::Ort, &model, &noise(&[3, 8, 8], 1), 1, true).unwrap().unwrap_err();
+    let missing =
+        run_in_child(&nowhere, Kind::Ort, &model, &noise(&[3, 8, 8], 1), Pieces::AtMost(1), true).unwrap().unwrap_err();
     assert!(matches!(missing.fault, Fault::Missing { .. }));
 }

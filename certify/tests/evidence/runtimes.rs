@@ -1,10 +1,13 @@
 //! ONNX Runtime and tract in this process.
 
+use std::time::Duration;
+
 use certify::CertifyError;
 use certify::agreement::compare::compare;
-use certify::latency::{Effort, latency};
-use certify::runtimes::{Batch, Kind, Options, load};
-use fixtures::models::small;
+use certify::latency::{Effort, Latency, Speedup, compare as compare_latency};
+use certify::runtimes::{Batch, Element, Kind, Options, Values, load};
+use fixtures::models::{Builder, Dim, int, small};
+use import::{DType, Tensor};
 
 use crate::{Models, have_ort, noise};
 
@@ -26,7 +29,7 @@ fn both_runtimes_agree_on_every_small_model_at_any_batch() {
             let (a, b) = (ort.run(&batch).unwrap(), tract.run(&batch).unwrap());
             assert_eq!(a.len(), b.len(), "{name}");
             for (a, b) in a.iter().zip(&b) {
-                let found = compare(a, b, 1e-4).unwrap();
+                let found = compare(a, b, n, 1e-4).unwrap();
                 assert!(found.passed, "{name} at batch {n}: {found:?}");
                 assert_eq!(a.shape[0], n, "{name}");
             }
@@ -48,7 +51,7 @@ fn a_fixed_batch_gives_what_single_samples_give() {
         let whole = &session.run(&batch).unwrap()[0];
         assert_eq!(whole.shape[0], 3);
         let single = &session.run(&batch.samples(2, 1)).unwrap()[0];
-        assert_eq!(whole.data[2 * single.data.len()..], single.data);
+        assert_eq!(whole.samples(3).nth(2).unwrap(), single.values);
     }
 }
 
@@ -84,15 +87,64 @@ fn a_wrong_input_size_is_an_error_not_a_panic() {
 }
 
 #[test]
-fn latency_is_measured_on_both() {
+fn two_networks_are_timed_in_turns_on_both() {
     if !have_ort() {
         return;
     }
     let models = Models::new();
     let path = models.file("chain.onnx", &small::chain());
+    let effort = Effort { at_most: Duration::ZERO, ..Effort::default() };
     for kind in [Kind::Ort, Kind::Tract] {
-        let found = latency(kind, &path, &SAMPLE, Effort::default()).unwrap();
-        assert_eq!((found.batch, found.runs, found.identity.runtime.as_str()), (1, 50, kind.name()));
-        assert!(0.0 < found.p10_ms && found.p10_ms <= found.median_ms && found.median_ms <= found.p90_ms);
+        let found = compare_latency(kind, &path, &path, &SAMPLE, effort).unwrap();
+        let Latency { batch, runs, ref identity, p10_ms, median_ms, p90_ms, .. } = found.slim;
+        assert_eq!((batch, runs, identity.runtime.as_str(), found.speedup.turns), (1, 6, kind.name(), 6));
+        assert!(0.0 < p10_ms && p10_ms <= median_ms && median_ms <= p90_ms);
+        let Speedup { ratio, lower, upper, confidence, .. } = found.speedup;
+        assert!(lower <= ratio && ratio <= upper && confidence >= 0.95, "{found:?}");
+    }
+}
+
+/// One output of each type, all of them a cast of the input times 100.
+fn typed() -> Vec<u8> {
+    let shape = [Dim::Symbol("batch"), Dim::Is(4)];
+    let mut net = Builder::new("types", 13, 0);
+    let x = net.input("x", &shape);
+    let hundred = net.stored("hundred", &[1], &[100.0]);
+    let scaled = net.node("Mul", &[&x, &hundred], vec![]);
+    for dtype in [DType::I8, DType::I16, DType::I32, DType::I64, DType::U8, DType::F16, DType::Bool] {
+        let y = net.node("Cast", &[&scaled], vec![int("to", dtype.code().into())]);
+        net.output_of(&y, dtype, &shape);
+    }
+    let wide = net.node("Cast", &[&x], vec![int("to", DType::F64.code().into())]);
+    let huge = net.constant_node(&Tensor::from_floats(DType::F64, &[1], &[1e300]).unwrap());
+    let y = net.node("Mul", &[&wide, &huge], vec![]);
+    net.output_of(&y, DType::F64, &shape);
+    net.finish()
+}
+
+#[test]
+fn outputs_keep_their_types() {
+    let models = Models::new();
+    let path = models.file("types.onnx", &typed());
+    let batch = Batch::new(vec![2, 4], vec![0.0, 0.5, 1.0, 1.27, 0.25, 0.75, 0.01, 0.0]).unwrap();
+    for kind in [Kind::Ort, Kind::Tract] {
+        if kind == Kind::Ort && !have_ort() {
+            continue;
+        }
+        let outputs = load(kind, &path, Options::default()).unwrap().run(&batch).unwrap();
+        let elements: Vec<Element> = outputs.iter().map(|output| output.values.element()).collect();
+        let expected = [
+            Element::I8,
+            Element::I16,
+            Element::I32,
+            Element::I64,
+            Element::U8,
+            Element::F16,
+            Element::Bool,
+            Element::F64,
+        ];
+        assert_eq!(elements, expected, "{kind:?}");
+        assert_eq!(outputs[0].values, Values::I8(vec![0, 50, 100, 127, 25, 75, 1, 0]), "{kind:?}");
+        assert_eq!(outputs[7].values.to_f64()[1], 5e299, "{kind:?}");
     }
 }

@@ -28,10 +28,11 @@ pub(crate) fn difference_between(path: &Path, copy: &Model, batch: &Batch) -> f6
     let pairs = ours.iter().zip(&theirs).map(|(ours, theirs)| {
         let shape: Vec<usize> = ours.size().iter().map(|&extent| extent as usize).collect();
         assert_eq!(shape, theirs.shape, "shape of `{}`", theirs.name);
-        let ours = Vec::<f32>::try_from(&ours.to_kind(tch::Kind::Float).contiguous().flatten(0, -1)).unwrap();
-        let scale = theirs.data.iter().fold(f32::MIN_POSITIVE, |all, value| all.max(value.abs()));
-        let worst = ours.iter().zip(&theirs.data).fold(0f32, |all, (a, b)| all.max((a - b).abs()));
-        f64::from(worst / scale)
+        let ours = Vec::<f64>::try_from(&ours.to_kind(tch::Kind::Double).contiguous().flatten(0, -1)).unwrap();
+        let theirs = theirs.values.to_f64();
+        let scale = theirs.iter().fold(f64::MIN_POSITIVE, |all, value| all.max(value.abs()));
+        let worst = ours.iter().zip(&theirs).fold(0.0, |all: f64, (a, b)| all.max((a - b).abs()));
+        worst / scale
     });
     pairs.fold(0.0, f64::max)
 }

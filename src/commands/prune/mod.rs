@@ -23,7 +23,7 @@ use crate::settings::{Settings, flags};
 use crate::subject::Subject;
 use crate::torch::Torch;
 pub(super) use stages::splice;
-use stages::{Measured, Stages};
+use stages::{Both, Measured, Stages};
 
 /// Flags of `espalier prune`.
 #[derive(Debug, Args, Serialize)]
@@ -139,7 +139,8 @@ fn follow(
     let agreement = stages.verify(run)?;
     let measured = stages.eval(run)?;
     let certificates = stages.certify(run)?;
-    let latency = stages.latency(run)?;
+    let (dense, slim) = stages.latency(run)?.into_iter().map(|compared| (compared.dense, compared.slim)).unzip();
+    let latency = Both { dense, slim };
     let slim = Subject::open(&run.work("tuned.onnx"), &[])?;
     let report = Report {
         command_line: std::env::args().collect(),

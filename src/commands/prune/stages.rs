@@ -7,7 +7,7 @@ use certify::accuracy::accuracy;
 use certify::agreement::twin::TwinReport;
 use certify::agreement::verify::Agreement;
 use certify::certificate::{Certificate, Subject as Named, certify};
-use certify::latency::Latency;
+use certify::latency::Compared;
 use certify::statistics::binomial::Proportion;
 use export::cut;
 use serde::{Deserialize, Serialize};
@@ -129,7 +129,7 @@ impl Stages<'_> {
         }
         let declared = run.work("declared.onnx");
         splice(&cut, &plan, &declared)?;
-        ship(&declared, file, &self.pictures.batch(freed::PICTURES)?, self.settings.threads()?)
+        ship(&declared, file, &self.pictures.batch(freed::SAMPLES)?, self.settings.threads()?)
     }
 
     /// The slim model on every runtime.
@@ -165,13 +165,12 @@ impl Stages<'_> {
         })
     }
 
-    /// How fast both are.
-    pub(super) fn latency(&self, run: &mut Run) -> Result<Both<Vec<Latency>>> {
+    /// How fast both are, runtime by runtime.
+    pub(super) fn latency(&self, run: &mut Run) -> Result<Vec<Compared>> {
         run.stage("latency", &[], |run| {
             let sample = self.pictures.input.input_shape(1)[1..].to_vec();
-            let threads = self.settings.threads()?;
-            let measure = |path: &Path| evidence::latencies(path, &sample, threads, self.progress);
-            Ok(Both { dense: measure(&self.subject.path), slim: measure(&run.work("tuned.onnx")) })
+            let (dense, slim) = (&self.subject.path, run.work("tuned.onnx"));
+            Ok(evidence::latencies(dense, &slim, &sample, self.settings.threads()?, self.progress))
         })
     }
 

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
-
 use super::super::batch::{Batch, Output};
+use super::super::pieces::{self, Pieces};
 use super::super::{Identity, Kind, Options, ort};
 use super::exchange::{read_outputs, write_inputs};
 use super::request::Request;
 use crate::error::CertifyError;
+use crate::scratch::Scratch;
+use serde::{Deserialize, Serialize};
 
 /// How often a running child is looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -103,7 +103,7 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Runs `inputs` through a model in a child process, `size` samples at a time. Whatever the child does is an answer or
+/// Runs `inputs` through a model in a child process, in pieces. Whatever the child does is an answer or
 /// a finding; only this side's own troubles are errors.
 ///
 /// # Errors
@@ -113,10 +113,10 @@ pub fn run_in_child(
     kind: Kind,
     model: &Path,
     inputs: &Batch,
-    size: usize,
+    pieces: Pieces,
     optimise: bool,
 ) -> Result<Result<Answer, Finding>, CertifyError> {
-    let folder = TempDir::with_prefix("espalier-").map_err(|source| file_error(&std::env::temp_dir(), source))?;
+    let folder = Scratch::new()?;
     let request = Request {
         kind,
         model: model.to_path_buf(),
@@ -124,7 +124,8 @@ pub fn run_in_child(
         outputs: folder.path().join("out.safetensors"),
         options: Options { threads: launcher.threads, optimise },
     };
-    write_inputs(&request.inputs, inputs, size)?;
+    let cut = pieces.cut(inputs);
+    write_inputs(&request.inputs, &cut)?;
     let found = |fault| Finding { runtime: kind, fault };
     let program = match kind {
         Kind::Ort | Kind::Tract => &launcher.own,
@@ -143,7 +144,8 @@ pub fn run_in_child(
     if let Some(fault) = fault(ended, launcher.timeout, &complaints) {
         return Ok(Err(found(fault)));
     }
-    Ok(match read_outputs(&request.outputs) {
+    let joined = |(outputs, identity)| Ok((pieces::join(&cut, outputs)?, identity));
+    Ok(match read_outputs(&request.outputs).and_then(joined) {
         Ok((outputs, identity)) => Ok(Answer { identity, outputs, seconds: begun.elapsed().as_secs_f64() }),
         Err(error) => Err(found(Fault::Failed { message: error.to_string() })),
     })
@@ -158,10 +160,31 @@ fn start(program: &Program, request: &Request, complaints: &Path) -> Result<Resu
     if let Some(library) = ort::library() {
         command.env("ORT_DYLIB_PATH", library);
     }
+    end_with_parent(&mut command);
     let spawned = command.spawn();
     Ok(spawned
         .map_err(|error| Fault::Missing { message: format!("{} does not start: {error}", program.path.display()) }))
 }
+
+/// Has the system end the child when this process ends, however that comes about.
+#[cfg(target_os = "linux")]
+fn end_with_parent(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+
+    use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+
+    let parent = getpid();
+    let ask = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // A parent that ended before this was asked sends no signal any more.
+        if getppid() == Some(parent) { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
+    };
+    // SAFETY: between fork and exec only two system calls are made; nothing is allocated and no lock is taken.
+    unsafe { command.pre_exec(ask) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent(_command: &mut Command) {}
 
 /// Waits for the end; `None` when it had to be brought about.
 fn wait(mut child: Child, timeout: Duration) -> std::io::Result<Option<ExitStatus>> {

@@ -1,6 +1,5 @@
 //! The runtime process's side: read the inputs, run them, write the outputs.
 
-use super::super::batch::in_pieces;
 use super::super::load;
 use super::exchange::{read_inputs, write_outputs};
 use super::request::Request;
@@ -11,9 +10,8 @@ use crate::error::CertifyError;
 /// # Errors
 /// When the inputs cannot be read, the runtime fails, or the outputs cannot be written.
 pub fn serve(request: &Request) -> Result<(), CertifyError> {
-    let (batch, size) = read_inputs(&request.inputs)?;
+    let batches = read_inputs(&request.inputs)?;
     let mut session = load(request.kind, &request.model, request.options)?;
-    let size = session.fixed_batch().unwrap_or(size);
-    let outputs = in_pieces(&batch, size, |piece| session.run(piece))?;
+    let outputs = batches.iter().map(|batch| session.run(batch)).collect::<Result<Vec<_>, _>>()?;
     write_outputs(&request.outputs, &outputs, &session.identity())
 }
