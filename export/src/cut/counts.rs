@@ -3,6 +3,7 @@
 use import::{
     DType, Tensor,
     graph::{Dim, Node, Origin, Shape, ValueId},
+    lanes::Lanes,
     ops::{Resized, Rewrite},
     proto::onnx::{AttributeProto, AttributeType, text},
 };
@@ -15,11 +16,12 @@ use crate::{
 };
 
 /// Asks every node whose sizes changed what in it counts lanes, and rewrites that.
-pub(super) fn rewrite(draft: &mut Draft<'_>, places: &Places) -> Result<(), ExportError> {
+pub(super) fn rewrite(draft: &mut Draft<'_>, lanes: &Lanes, places: &Places) -> Result<(), ExportError> {
     let graph = &draft.model.graph;
-    for node in &graph.nodes {
+    for (id, node) in graph.nodes() {
         let mut around = node.inputs.iter().chain(&node.outputs).flatten();
-        let Some(row) = node.row.filter(|_| around.any(|&value| places.is_cut(value))) else {
+        let moved = places.moved(id);
+        let Some(row) = node.row.filter(|_| !moved.is_empty() || around.any(|&value| places.is_cut(value))) else {
             continue;
         };
         let sizes = |values: &[Option<ValueId>]| {
@@ -28,7 +30,8 @@ pub(super) fn rewrite(draft: &mut Draft<'_>, places: &Places) -> Result<(), Expo
         };
         let (inputs, outputs) = (sizes(&node.inputs), sizes(&node.outputs));
         let kept = |value, axis| places.on(value, axis);
-        let resized = Resized { graph, node, inputs, outputs, kept: &kept };
+        let following = (0..node.inputs.len()).filter(|&input| lanes.follows(id, input)).collect();
+        let resized = Resized { graph, node, inputs, outputs, kept: &kept, moved, following };
         for rewrite in (row.counts)(&resized) {
             apply(draft, node, rewrite)?;
         }

@@ -67,7 +67,7 @@ pub(crate) fn cut_with_taps(
     for bias in biases {
         fills::add(&mut draft, &places, bias)?;
     }
-    counts::rewrite(&mut draft, &places)?;
+    counts::rewrite(&mut draft, lanes, &places)?;
     declared::follow(&mut draft, &places);
     for (name, dtype) in taps {
         draft.tap(name, *dtype);

@@ -8,7 +8,7 @@ use super::{
     Code, Content, Dim, Graph, Node, NodeId, Origin, Place, Refusal, Shape, StoredId, StoredTensor, Symbols, Value,
     ValueId,
 };
-use crate::ops::{self, Fact, FoldView, InferView};
+use crate::ops::{self, Fact, FoldView, InferView, Instead};
 use crate::proto::ModelFile;
 use crate::proto::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, tensor_shape_proto::dimension, text,
@@ -305,7 +305,7 @@ impl<'a> Builder<'a> {
         let node = self.graph.node(id);
         let (Some(row), Some(output)) = (node.row, node.output(0)) else { return };
         let shape = self.graph.value(output).shape.as_deref();
-        let view = FoldView { node, graph: &self.graph, shape };
+        let view = FoldView { node, graph: &self.graph, shape, instead: &Instead::default() };
         let content = (row.fold)(&view).filter(is_small);
         self.graph.values[output.0 as usize].content = content;
     }

@@ -4,7 +4,7 @@
 //! labelled factor is split, its parts share one [`Block`] of labels, so that joining them again gives the old axis
 //! back, and joining them in another order gives a permuted one.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::labels::{Label, Labels, Reason};
@@ -18,6 +18,24 @@ pub(crate) const LABEL_LIMIT: usize = 1 << 20;
 pub(crate) struct Block {
     pub(crate) extents: Vec<usize>,
     pub(crate) labels: Vec<Label>,
+}
+
+impl Block {
+    /// Unites labels that have the same indices on some dimensions.
+    pub(crate) fn unite_slices(&self, labels: &mut Labels, dims: &[usize]) {
+        let mut firsts: HashMap<usize, Label> = HashMap::new();
+        for (flat, &label) in self.labels.iter().enumerate() {
+            let first = *firsts.entry(project(flat, &self.extents, dims)).or_insert(label);
+            labels.unite(first, label);
+        }
+    }
+
+    /// The same labels with one dimension split in two.
+    fn split(&self, dim: usize, outer: usize, inner: usize) -> Self {
+        let mut extents = self.extents.clone();
+        extents.splice(dim..=dim, [outer, inner]);
+        Self { extents, labels: self.labels.clone() }
+    }
 }
 
 /// One factor of an axis.
@@ -76,7 +94,10 @@ impl Axis {
         let Some(block) = self.only_block()? else { return Some(vec![None; extent]) };
         let mut found: Vec<Option<Label>> = vec![None; extent];
         let positions = self.positions(extent)?;
-        let here: Vec<usize> = self.block_dims();
+        let here = self.block_dims();
+        if !distinct(&here) {
+            return None;
+        }
         for (flat, &label) in block.labels.iter().enumerate() {
             let key = project(flat, &block.extents, &here);
             for &index in &positions[key] {
@@ -87,6 +108,20 @@ impl Axis {
             }
         }
         Some(found)
+    }
+
+    /// Whether some index of this axis holds labels of several classes: then the cut is along another factor.
+    pub(crate) fn crosses_cut(&self, labels: &mut Labels) -> bool {
+        let Some(Some(block)) = self.only_block() else { return false };
+        let here = self.block_dims();
+        if here.len() == block.extents.len() {
+            return false;
+        }
+        let mut firsts: HashMap<usize, Label> = HashMap::new();
+        block.labels.iter().enumerate().any(|(flat, &label)| {
+            let class = labels.find(label);
+            *firsts.entry(project(flat, &block.extents, &here)).or_insert(class) != class
+        })
     }
 
     /// The same axis, seen by who cuts: where several blocks meet on it, those that are pinned throughout count as plain.
@@ -128,6 +163,11 @@ impl Axis {
         }
         Some(positions)
     }
+}
+
+/// Whether no dimension of a block lies on an axis twice, as in the flattened product of a value with itself.
+fn distinct(dims: &[usize]) -> bool {
+    dims.iter().enumerate().all(|(at, dim)| !dims[..at].contains(dim))
 }
 
 /// The row-major index over the chosen dimensions (in the order given) of a row-major index over all.
@@ -181,7 +221,7 @@ fn shorten(factor: &Factor, outer: &Dim) -> Option<(Factor, Factor)> {
 }
 
 fn unite_indices(labels: &mut Labels, a: &Axis, b: &Axis, reason: &Reason) {
-    if same_single_factor(a, b) {
+    if same_factors(a, b) {
         return;
     }
     match (a.materialise(labels), b.materialise(labels)) {
@@ -201,13 +241,14 @@ fn unite_indices(labels: &mut Labels, a: &Axis, b: &Axis, reason: &Reason) {
     }
 }
 
-fn same_single_factor(a: &Axis, b: &Axis) -> bool {
-    match (a.0.as_slice(), b.0.as_slice()) {
-        ([Factor { labels: Some((x, i)), .. }], [Factor { labels: Some((y, j)), .. }]) => {
-            i == j && x.extents.len() == 1 && Arc::ptr_eq(x, y)
-        }
+/// Whether two axes hold the same labels at the same indices.
+fn same_factors(a: &Axis, b: &Axis) -> bool {
+    let same = |(a, b): (&Factor, &Factor)| match (&a.labels, &b.labels) {
+        (Some((x, i)), Some((y, j))) => i == j && Arc::ptr_eq(x, y),
+        (None, None) => a.extent == b.extent,
         _ => false,
-    }
+    };
+    a.0.len() == b.0.len() && a.0.iter().zip(&b.0).all(same)
 }
 
 /// Pins every label on an axis.
@@ -217,54 +258,81 @@ pub(crate) fn pin(labels: &mut Labels, axis: &Axis, reason: &Reason) {
     }
 }
 
+/// Nothing is cut along an axis. Where a block lies on other axes too, whole slices along those may still be cut: the
+/// labels across this axis are united. A block that lies here alone is pinned.
+pub(crate) fn fix(labels: &mut Labels, axis: &Axis, reason: &Reason) {
+    for (block, _) in axis.0.iter().filter_map(|factor| factor.labels.as_ref()) {
+        let on = |factor: &&Factor| factor.labels.as_ref().is_some_and(|(other, _)| Arc::ptr_eq(block, other));
+        let here: Vec<usize> = axis.0.iter().filter(on).filter_map(|f| Some(f.labels.as_ref()?.1)).collect();
+        let elsewhere: Vec<usize> = (0..block.extents.len()).filter(|dim| !here.contains(dim)).collect();
+        if elsewhere.is_empty() {
+            block.labels.iter().for_each(|&label| labels.pin(label, reason));
+        } else {
+            block.unite_slices(labels, &elsewhere);
+        }
+    }
+}
+
 /// Regroups the factors of `layout` into axes of the given sizes. Gives `None` when a factor would have to be split
 /// unevenly or the sizes are not known to match.
 pub(crate) fn reshape(layout: &[Axis], sizes: &[Dim]) -> Option<Layout> {
-    let mut factors: VecDeque<Factor> = layout.iter().flat_map(|axis| axis.0.iter().cloned()).collect();
-    let mut axes = Vec::with_capacity(sizes.len());
+    let mut factors: Vec<Factor> = layout.iter().flat_map(|axis| axis.0.iter().cloned()).collect();
+    let mut next = 0;
+    let mut ranges = Vec::with_capacity(sizes.len());
     for size in sizes {
-        axes.push(take(&mut factors, size)?);
+        let end = take(&mut factors, next, size)?;
+        ranges.push(next..end);
+        next = end;
     }
-    factors.is_empty().then(|| axes.into_iter().map(join).collect())
+    (next == factors.len()).then(|| ranges.into_iter().map(|range| join(&factors[range])).collect())
 }
 
-/// Takes factors from the front until their product is `size`, splitting the last one where needed.
-fn take(factors: &mut VecDeque<Factor>, size: &Dim) -> Option<Axis> {
+/// The end of the factors from `next` on whose product is `size`; the last one is split where needed.
+fn take(factors: &mut Vec<Factor>, mut next: usize, size: &Dim) -> Option<usize> {
     let mut open = size.clone();
-    let mut axis = Vec::new();
     while !open.is(1) {
-        let factor = factors.pop_front()?;
-        if let Some(rest) = open.divide(&factor.extent) {
+        let extent = factors.get(next)?.extent.clone();
+        if let Some(rest) = open.divide(&extent) {
             open = rest;
-            axis.push(factor);
         } else {
-            let rest = factor.extent.divide(&open)?;
-            let (outer, inner) = split(factor, &open, &rest)?;
-            factors.push_front(inner);
-            axis.push(outer);
+            let rest = extent.divide(&open)?;
+            split(factors, next, &open, &rest)?;
             open = Dim::known(1);
         }
+        next += 1;
     }
-    Some(Axis(axis))
+    Some(next)
 }
 
-/// Splits a factor in two. Only whole blocks are split: the other parts of a block already split may lie on other axes.
-fn split(factor: Factor, outer: &Dim, inner: &Dim) -> Option<(Factor, Factor)> {
-    let plain = |extent: &Dim| Factor { extent: extent.clone(), labels: None };
-    let Some((block, dim)) = factor.labels else { return Some((plain(outer), plain(inner))) };
-    if block.extents.len() != 1 {
-        return None;
+/// Splits a factor in two. The other parts of its block, on whatever axes they lie, follow to the finer block.
+fn split(factors: &mut Vec<Factor>, at: usize, outer: &Dim, inner: &Dim) -> Option<()> {
+    let mut part = Factor { extent: inner.clone(), labels: None };
+    if let Some((old, dim)) = factors[at].labels.clone() {
+        let finer = Arc::new(old.split(dim, outer.extent()?, inner.extent()?));
+        part.labels = Some((finer.clone(), dim + 1));
+        for (place, factor) in factors.iter_mut().enumerate() {
+            match &mut factor.labels {
+                Some((block, on)) if Arc::ptr_eq(block, &old) => {
+                    // A part that lies on two axes, as in the product of a value with itself.
+                    if place != at && *on == dim {
+                        return None;
+                    }
+                    *block = finer.clone();
+                    *on += usize::from(*on > dim);
+                }
+                _ => {}
+            }
+        }
     }
-    let extents = vec![outer.extent()?, inner.extent()?];
-    let block = Arc::new(Block { extents, labels: block.labels.clone() });
-    let part = |extent: &Dim, dim| Factor { extent: extent.clone(), labels: Some((block.clone(), dim)) };
-    Some((part(outer, dim), part(inner, dim + 1)))
+    factors[at].extent = outer.clone();
+    factors.insert(at + 1, part);
+    Some(())
 }
 
 /// Joins the factors of one whole block that lie side by side into a single factor, permuted if they are out of order.
-fn join(axis: Axis) -> Axis {
+fn join(factors: &[Factor]) -> Axis {
     let mut joined: Vec<Factor> = Vec::new();
-    let mut rest = axis.0.as_slice();
+    let mut rest = factors;
     while let Some(first) = rest.first() {
         let run = rest.iter().take_while(|f| same_block(first, f)).count().max(1);
         let (here, after) = rest.split_at(run);
@@ -280,10 +348,10 @@ fn same_block(a: &Factor, b: &Factor) -> bool {
 
 fn join_run(run: &[Factor]) -> Option<Factor> {
     let (block, _) = run.first()?.labels.as_ref()?;
-    if run.len() < 2 || run.len() != block.extents.len() {
+    let order: Vec<usize> = run.iter().filter_map(|f| f.labels.as_ref()).map(|(_, dim)| *dim).collect();
+    if run.len() < 2 || run.len() != block.extents.len() || !distinct(&order) {
         return None;
     }
-    let order: Vec<usize> = run.iter().filter_map(|f| f.labels.as_ref()).map(|(_, dim)| *dim).collect();
     let mut labels = vec![block.labels[0]; block.labels.len()];
     for (flat, &label) in block.labels.iter().enumerate() {
         labels[project(flat, &block.extents, &order)] = label;

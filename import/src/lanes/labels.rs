@@ -21,6 +21,8 @@ pub enum PinCode {
     LayoutTooMixed,
     /// The lane meets a partner that cannot be cut.
     UncutPartner,
+    /// How many lanes there are is used as a number: in a product, as an output, as a bound.
+    Counted,
     /// Two computed values are contracted over the lane.
     ActivationProduct,
     /// The user asked to keep it.
@@ -43,6 +45,7 @@ impl PinCode {
             Self::NoExactForm => "no-exact-form",
             Self::LayoutTooMixed => "layout-too-mixed",
             Self::UncutPartner => "uncut-partner",
+            Self::Counted => "counted-as-data",
             Self::ActivationProduct => "activation-product",
             Self::Keep => "keep-pattern",
             Self::WholeAxis => "whole-axis",

@@ -7,13 +7,14 @@ mod allocate;
 mod axis;
 mod budget;
 mod cost;
+mod counted;
 mod labels;
 mod plan;
 mod resolve;
 pub mod score;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use allocate::{AllocateError, Allocation, BAND, Kept, allocate};
@@ -47,6 +48,8 @@ pub struct Lanes {
     /// What is not cut, by stored tensor axis, and why.
     pub pins: Vec<Pin>,
     slots: HashMap<(ValueId, usize), Arc<[Slot]>>,
+    counted: HashMap<(NodeId, usize), Vec<LaneId>>,
+    following: BTreeSet<(NodeId, usize)>,
 }
 
 /// One lane.
@@ -111,6 +114,16 @@ impl Lanes {
     /// The lanes along an axis of a value; `None` when no index of it is ever cut.
     pub fn value_axis(&self, value: ValueId, axis: usize) -> Option<&[Slot]> {
         self.slots.get(&(value, axis)).map(AsRef::as_ref)
+    }
+
+    /// The lanes counted by a number that states a size at a node's input: without one of them it would be another.
+    pub fn counted(&self, node: NodeId, input: usize) -> &[LaneId] {
+        self.counted.get(&(node, input)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a number that states a size at a node's input is right by itself: what it counts is cut as what it sizes.
+    pub fn follows(&self, node: NodeId, input: usize) -> bool {
+        self.following.contains(&(node, input))
     }
 
     /// The lanes along an axis of a stored tensor.

@@ -1,9 +1,10 @@
 //! From labels to lanes: propagation, rectangular cuts, classes, groups.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::axis::{Axis, Block, LABEL_LIMIT, Layout, pin, project};
+use super::counted::Counted;
 use super::labels::{Label, Labels, PinCode, Reason};
 use super::view::{LaneView, RawReader, State};
 use super::{CostModel, Group, Lane, LaneId, Lanes, Pin, Reader, Slot};
@@ -12,18 +13,31 @@ use crate::graph::{Graph, Origin, StoredId, ValueId};
 /// Runs the whole analysis.
 pub(crate) fn analyse(graph: &Graph, keep: &[String]) -> Lanes {
     let mut state = start(graph, keep);
+    let is_read = read_values(graph);
     for (id, node) in graph.nodes() {
         let rule = node.row.map_or(LaneView::opaque as crate::ops::LanesOf, |row| row.lanes);
         if crate::ops::constant_value(&node.proto).is_none() {
-            rule(&mut LaneView { graph, id, state: &mut state });
+            let mut view = LaneView { graph, id, state: &mut state };
+            rule(&mut view);
+            view.settle(&is_read);
+            state.follow_counts(graph, id);
         }
     }
     pin_outputs(graph, &mut state);
+    state.pin_counts_at_outputs(graph);
     make_rectangular(&mut state);
-    let axes = label_axes(&mut state);
+    let axes = label_axes(graph, &mut state);
     pin_unread(&axes, &mut state);
     pin_whole_axes(&axes, &mut state.labels);
     assemble(graph, axes, state)
+}
+
+/// Which values something reads: a node, a sub-graph or the caller.
+fn read_values(graph: &Graph) -> Vec<bool> {
+    let mut read = vec![false; graph.values.len()];
+    let by_nodes = graph.nodes.iter().flat_map(|node| node.inputs.iter().flatten().chain(&node.captures));
+    by_nodes.chain(&graph.outputs).for_each(|value| read[value.0 as usize] = true);
+    read
 }
 
 /// Labels of every known axis.
@@ -31,7 +45,8 @@ type LabelAxes = BTreeMap<(ValueId, usize), Vec<Option<Label>>>;
 
 /// Labels for stored tensors and graph inputs; the latter are pinned.
 fn start(graph: &Graph, keep: &[String]) -> State {
-    let mut state = State { layouts: vec![None; graph.values.len()], ..State::default() };
+    let counted = Counted::new(graph);
+    let mut state = State { layouts: vec![None; graph.values.len()], counted, ..State::default() };
     for stored in &graph.stored {
         let name = &graph.value(stored.value).name;
         let kept = keep.iter().any(|pattern| name.contains(pattern.as_str()));
@@ -81,7 +96,7 @@ fn make_rectangular(state: &mut State) {
             let dims = 0..block.extents.len();
             let best = dims.max_by_key(|&dim| (slices(&mut state.labels, &block, dim), std::cmp::Reverse(dim)));
             if let Some(dim) = best {
-                unite_slices(&mut state.labels, &block, dim);
+                block.unite_slices(&mut state.labels, &[dim]);
             }
         }
     }
@@ -117,33 +132,24 @@ fn top(parent: &[usize], mut slice: usize) -> usize {
     slice
 }
 
-fn unite_slices(labels: &mut Labels, block: &Block, dim: usize) {
-    let mut firsts = vec![None; block.extents[dim]];
-    for (flat, &label) in block.labels.iter().enumerate() {
-        match &mut firsts[project(flat, &block.extents, &[dim])] {
-            Some(first) => labels.unite(*first, label),
-            empty => *empty = Some(label),
-        }
-    }
-}
-
 /// One label per index of every axis. An axis whose indices each hold several classes is one along which nothing is
 /// cut: the cut is along another factor of its block.
-fn label_axes(state: &mut State) -> LabelAxes {
+fn label_axes(graph: &Graph, state: &mut State) -> LabelAxes {
     let mut axes = BTreeMap::new();
     let layouts = std::mem::take(&mut state.layouts);
     for (value, layout) in layouts.iter().enumerate() {
+        let id = ValueId(value as u32);
         for (position, axis) in layout.iter().flatten().enumerate() {
-            if !axis.has_labels() || crosses_cut(&mut state.labels, axis) {
+            let axis = &axis.without_pinned_blocks(&mut state.labels);
+            if !axis.has_labels() || axis.crosses_cut(&mut state.labels) {
                 continue;
             }
-            let axis = &axis.without_pinned_blocks(&mut state.labels);
             match axis.materialise(&mut state.labels) {
                 Some(found) => {
-                    axes.insert((ValueId(value as u32), position), found);
+                    axes.insert((id, position), found);
                 }
                 None => {
-                    let reason = Reason { code: PinCode::LayoutTooMixed, place: format!("value {value}") };
+                    let reason = Reason { code: PinCode::LayoutTooMixed, place: graph.value(id).name.clone() };
                     pin(&mut state.labels, axis, &reason);
                 }
             }
@@ -151,21 +157,6 @@ fn label_axes(state: &mut State) -> LabelAxes {
     }
     state.layouts = layouts;
     axes
-}
-
-/// Whether some index of this axis holds labels of several classes.
-fn crosses_cut(labels: &mut Labels, axis: &Axis) -> bool {
-    let dims: Vec<_> = axis.0.iter().filter_map(|f| f.labels.as_ref()).collect();
-    let Some((block, _)) = dims.first() else { return false };
-    if dims.len() == block.extents.len() {
-        return false;
-    }
-    let here: Vec<usize> = dims.iter().map(|(_, dim)| *dim).collect();
-    let mut firsts: HashMap<usize, Label> = HashMap::new();
-    block.labels.iter().enumerate().any(|(flat, &label)| {
-        let class = labels.find(label);
-        *firsts.entry(project(flat, &block.extents, &here)).or_insert(class) != class
-    })
 }
 
 /// Labels that no reader contracts belong to nothing that could be cut.
@@ -216,10 +207,18 @@ fn assemble(graph: &Graph, axes: LabelAxes, mut state: State) -> Lanes {
             slots.iter().any(Option::is_some).then(|| (place, Arc::from(slots)))
         })
         .collect();
+    let mut counted = HashMap::new();
+    for (place, labels) in state.restated(graph) {
+        let lanes: BTreeSet<LaneId> = labels.iter().filter_map(|&l| ids.get(&state.labels.find(l)).copied()).collect();
+        if !lanes.is_empty() {
+            counted.insert(place, lanes.into_iter().collect());
+        }
+    }
+    let following = state.counted.following().clone();
     let pins = pins(graph, &axes, &mut state.labels);
     let readers = readers(graph, &state.readers, &slots);
     let cost = CostModel::of(graph, &slots);
-    Lanes { lanes, groups, readers, cost, pins, slots }
+    Lanes { lanes, groups, readers, cost, pins, slots, counted, following }
 }
 
 /// The first stored place of every class.

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::axis::{Axis, LABEL_LIMIT, Layout, pin, reshape, unite};
+use super::axis::{Axis, LABEL_LIMIT, Layout, fix, pin, reshape, unite};
+use super::counted::Counted;
 use super::labels::{Label, Labels, PinCode, Reason};
 use crate::graph::{Dim, Graph, Node, NodeId, Shape, ValueId};
 
@@ -23,6 +24,8 @@ pub(crate) struct State {
     pub(crate) readers: Vec<RawReader>,
     /// Labels on contracted axes of weights.
     pub(crate) contracted: Vec<Label>,
+    /// Numbers that count lanes.
+    pub(crate) counted: Counted,
 }
 
 /// A node whose lane rule runs.
@@ -84,6 +87,17 @@ impl<'a> LaneView<'a> {
         pin(&mut self.state.labels, axis, &reason);
     }
 
+    /// An optional list holds one element per index of an axis. One of unknown rank is not one that is left out: it pins.
+    pub(crate) fn unite_list(&mut self, axis: &Axis, input: usize) {
+        if self.node().input(input).is_none() {
+            return;
+        }
+        match self.layout(input).as_deref() {
+            Some([list, ..]) => self.unite(axis, list),
+            _ => self.pin(axis, PinCode::UncutPartner),
+        }
+    }
+
     /// No index of any axis of an input may be cut.
     pub(crate) fn pin_input(&mut self, input: usize, code: PinCode) {
         for axis in self.layout(input).unwrap_or_default() {
@@ -111,6 +125,25 @@ impl<'a> LaneView<'a> {
         self.state.readers.push(RawReader { node: self.id, data, weight, fillable });
     }
 
+    /// An input states sizes, and where lanes it counts are cut, it is stated anew.
+    pub(crate) fn restates(&mut self, input: usize) {
+        self.state.counted.restates(self.id, input);
+    }
+
+    /// The axes whose sizes a list of sizes at an input holds: an axis of such a size is cut as they are. `None` where an
+    /// element is worked out from counts of lanes, or none counts any.
+    pub(crate) fn counted_axes(&self, input: usize) -> Option<Vec<Option<Axis>>> {
+        let elements = self.state.counted.elements(self.node().input(input)?)?;
+        let axis = |(value, axis): (ValueId, usize)| self.state.layouts[value.0 as usize].as_ref()?.get(axis).cloned();
+        let axes: Vec<Option<Axis>> = elements.into_iter().map(|site| axis(site?)).collect();
+        axes.iter().any(Option::is_some).then_some(axes)
+    }
+
+    /// A list of sizes at an input states those of axes that are cut as the axes are which it counts.
+    pub(crate) fn follows(&mut self, input: usize) {
+        self.state.counted.follows(self.id, input);
+    }
+
     /// The rule of operators nothing is known of: every lane they touch is pinned.
     pub fn opaque(view: &mut LaneView) {
         for input in 0..view.node().inputs.len() {
@@ -122,16 +155,25 @@ impl<'a> LaneView<'a> {
         view.plain_outputs();
     }
 
+    /// What a rule says nothing of is not cut: an output without axes, if something reads it, pins what the node reads.
+    pub(crate) fn settle(&mut self, is_read: &[bool]) {
+        let unsaid = |value: &ValueId| is_read[value.0 as usize] && self.state.layouts[value.0 as usize].is_none();
+        if self.node().outputs.iter().flatten().any(unsaid) {
+            LaneView::opaque(self);
+        }
+    }
+
     fn pin_value(&mut self, value: ValueId, code: PinCode) {
         for axis in self.state.layouts[value.0 as usize].clone().unwrap_or_default() {
             self.pin(&axis, code);
         }
     }
 
+    /// Outputs of which nothing was said so far have no lanes.
     fn plain_outputs(&mut self) {
         for (position, value) in self.node().outputs.iter().enumerate() {
-            let Some(value) = value else { continue };
-            if let Some(shape) = &self.graph.value(*value).shape {
+            let Some(value) = value.filter(|value| self.state.layouts[value.0 as usize].is_none()) else { continue };
+            if let Some(shape) = &self.graph.value(value).shape {
                 self.set(position, shape.iter().map(Axis::plain).collect());
             }
         }
@@ -158,7 +200,7 @@ impl<'a> LaneView<'a> {
     pub fn regroup(view: &mut LaneView) {
         let (Some(layout), Some(sizes)) = (view.layout(0), view.output_shape()) else {
             view.pin_input(0, PinCode::LayoutTooMixed);
-            return;
+            return view.plain_outputs();
         };
         if let Some(regrouped) = reshape(&layout, sizes) {
             view.set(0, regrouped);
@@ -172,16 +214,20 @@ impl<'a> LaneView<'a> {
     pub(crate) fn along(view: &mut LaneView, axis: usize) {
         let Some(layout) = view.layout(0) else { return };
         if let Some(axis) = layout.get(axis) {
-            view.pin(axis, PinCode::NoExactForm);
+            view.fix(axis);
         }
         view.set(0, layout);
     }
 
-    /// Axes of an input from `first` on are slid over or reduced: they may hold no lanes.
-    pub(crate) fn pin_from(&mut self, layout: &[Axis], first: usize) {
-        for axis in layout.iter().skip(first) {
-            self.pin(axis, PinCode::NoExactForm);
-        }
+    /// An axis has no exact cut form: nothing is cut along it.
+    pub(crate) fn fix(&mut self, axis: &Axis) {
+        let reason = self.reason(PinCode::NoExactForm);
+        fix(&mut self.state.labels, axis, &reason);
+    }
+
+    /// Axes of an input from `first` on are slid over or reduced: nothing is cut along them.
+    pub(crate) fn fix_from(&mut self, layout: &[Axis], first: usize) {
+        layout.iter().skip(first).for_each(|axis| self.fix(axis));
     }
 
     /// An axis of this size that is never cut.

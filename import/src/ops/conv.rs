@@ -8,9 +8,8 @@ pub(super) const ROWS: &[OpRow] =
     &[OpRow::new("Conv", infer, lanes).cost(cost).learnable(&[1, 2]).counts(counts).bias(bias)];
 
 fn infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
-    let (Some(data), Some(weight)) = (view.shape(0).map(<[Dim]>::to_vec), view.shape(1).map(<[Dim]>::to_vec)) else {
-        return view.like_first(None);
-    };
+    let Some(weight) = view.shape(1).map(<[Dim]>::to_vec) else { return view.like_first(None) };
+    let Some(data) = view.shape(0).map(<[Dim]>::to_vec) else { return Ok(behind_unknown(view, &weight)) };
     if data.len() < 3 || data.len() != weight.len() {
         let reason = format!("data {} against weight {}", view.show(&data), view.show(&weight));
         return Err(view.contradiction(reason));
@@ -21,6 +20,15 @@ fn infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
         .ok_or_else(|| view.contradiction("the window attributes do not fit the input's rank"))?;
     let slid = window.slide(view, &data[2..])?;
     view.like_first(Some([&[data[0].clone(), weight[0].clone()], slid.as_slice()].concat()))
+}
+
+/// Behind a value of unknown rank the weight still tells the rank and the channels.
+fn behind_unknown(view: &mut InferView, weight: &[Dim]) -> Vec<Fact> {
+    let mut shape: Vec<Dim> = weight.iter().map(|_| view.fresh()).collect();
+    if let (Some(written), Some(channels)) = (shape.get_mut(1), weight.first()) {
+        *written = channels.clone();
+    }
+    vec![Fact { dtype: view.dtype(0).or(view.dtype(1)), shape: Some(shape) }]
 }
 
 fn check_channels(view: &InferView, data: &[Dim], weight: &[Dim]) -> Result<(), Box<Refusal>> {
@@ -45,17 +53,27 @@ fn cost(view: &CostView) -> Cost {
 }
 
 fn lanes(view: &mut LaneView) {
-    let (Some(data), Some(weight), Some(mut output)) = (view.layout(0), view.layout(1), view.plain_output()) else {
+    let (Some(weight), Some(mut output)) = (view.layout(1), view.plain_output()) else {
         return LaneView::opaque(view);
     };
-    view.pin_from(&data, 2);
+    if weight.len() < 3 || output.len() != weight.len() {
+        return LaneView::opaque(view);
+    }
     for kernel in weight.iter().skip(2) {
         view.pin(kernel, PinCode::Structure);
     }
-    if let Some(bias) = view.layout(2).and_then(|bias| bias.into_iter().next()) {
-        view.unite(&weight[0], &bias);
-    }
-    match view.node().int_or("group", 1) {
+    view.unite_list(&weight[0], 2);
+    let groups = view.node().int_or("group", 1);
+    let Some(data) = view.layout(0) else {
+        view.pin(&weight[1], PinCode::UncutPartner);
+        if groups != 1 {
+            view.pin(&weight[0], PinCode::UncutPartner);
+        }
+        output[1] = weight[0].clone();
+        return view.set(0, output);
+    };
+    view.fix_from(&data, 2);
+    match groups {
         1 => {
             view.unite(&data[1], &weight[1]);
             view.reader((0, 1), (1, 1), true);

@@ -1,7 +1,16 @@
 //! What constant folding sees of a node.
 
-use crate::graph::{Content, Dim, FOLD_LIMIT, Graph, Node, Value};
+use std::collections::HashMap;
+
+use crate::graph::{Content, Dim, FOLD_LIMIT, Graph, Node, Shape, Value, ValueId};
 use crate::tensor::Tensor;
+
+/// Contents and sizes to fold with in place of those that the graph knows.
+#[derive(Debug, Default)]
+pub(crate) struct Instead {
+    pub(crate) contents: HashMap<ValueId, Content>,
+    pub(crate) sizes: HashMap<ValueId, Shape>,
+}
 
 /// The index of the element at a row-major position.
 fn coordinates(mut flat: usize, shape: &[usize]) -> Vec<usize> {
@@ -20,6 +29,7 @@ pub struct FoldView<'a> {
     pub(crate) graph: &'a Graph,
     /// Sizes of output 0 as inferred.
     pub(crate) shape: Option<&'a [Dim]>,
+    pub(crate) instead: &'a Instead,
 }
 
 impl FoldView<'_> {
@@ -33,9 +43,16 @@ impl FoldView<'_> {
         Some(self.graph.value(self.node.input(input)?))
     }
 
+    /// Sizes of an input.
+    pub fn sizes(&self, input: usize) -> Option<&Shape> {
+        let known = || self.value(input)?.shape.as_ref();
+        self.instead.sizes.get(&self.node.input(input)?).or_else(known)
+    }
+
     /// Elements of an input.
     pub fn content(&self, input: usize) -> Option<&Content> {
-        self.value(input)?.content.as_ref()
+        let known = || self.value(input)?.content.as_ref();
+        self.instead.contents.get(&self.node.input(input)?).or_else(known)
     }
 
     /// Elements of an input, as sizes.

@@ -3,7 +3,7 @@
 use super::elementwise::broadcast;
 use super::{Bias, Cost, CostView, Fact, InferView, OpRow};
 use crate::graph::{Dim, Node, Refusal};
-use crate::lanes::{LaneView, PinCode};
+use crate::lanes::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Gemm", gemm_infer, gemm_lanes).cost(gemm_cost).learnable(&[0, 1, 2]).bias(gemm_bias),
@@ -18,7 +18,10 @@ fn contracted(node: &Node) -> (usize, usize) {
 }
 
 fn gemm_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
-    let (Some(a), Some(b)) = (view.shape(0), view.shape(1)) else { return view.like_first(None) };
+    let (a, b) = (view.shape(0).map(<[Dim]>::to_vec), view.shape(1).map(<[Dim]>::to_vec));
+    // A Gemm's factors are matrices, even where nothing else is known of them.
+    let mut matrix = |known: Option<Vec<Dim>>| known.unwrap_or_else(|| vec![view.fresh(), view.fresh()]);
+    let (a, b) = (&matrix(a), &matrix(b));
     if a.len() != 2 || b.len() != 2 {
         return Err(view.contradiction(format!("factors {} and {}", view.show(a), view.show(b))));
     }
@@ -42,29 +45,38 @@ fn gemm_cost(view: &CostView) -> Cost {
 }
 
 fn gemm_lanes(view: &mut LaneView) {
-    let (Some(a), Some(b)) = (view.layout(0), view.layout(1)) else { return LaneView::opaque(view) };
     let (read, contracted) = contracted(view.node());
-    let output = vec![a[1 - read].clone(), b[1 - contracted].clone()];
-    if let Some(bias) = view.layout(2) {
-        let offset = output.len().saturating_sub(bias.len());
-        for (axis, bias) in output.iter().skip(offset).zip(&bias) {
-            if !bias.is_one() {
-                view.unite(axis, bias);
-            }
-        }
+    let Some(mut output) = view.plain_output() else { return LaneView::opaque(view) };
+    let (a, b) = (view.layout(0), view.layout(1));
+    for (axis, written) in [(0, a.as_ref().map(|a| &a[1 - read])), (1, b.as_ref().map(|b| &b[1 - contracted]))] {
+        output[axis] = written.unwrap_or(&output[axis]).clone();
     }
-    contract(view, (0, read), (1, contracted), &a[read], &b[contracted]);
+    add_bias(view, &output);
+    match (a, b) {
+        (Some(a), Some(b)) => contract(view, (0, read), (1, contracted), &a[read], &b[contracted]),
+        (Some(one), None) => view.pin(&one[read], PinCode::UncutPartner),
+        (None, Some(one)) => view.pin(&one[contracted], PinCode::UncutPartner),
+        (None, None) => {}
+    }
     view.set(0, output);
 }
 
+/// The bias broadcasts to the output; one of unknown rank pins it.
+fn add_bias(view: &mut LaneView, output: &[Axis]) {
+    let Some(bias) = view.layout(2) else {
+        if view.node().input(2).is_some() {
+            output.iter().for_each(|axis| view.pin(axis, PinCode::UncutPartner));
+        }
+        return;
+    };
+    let offset = output.len().saturating_sub(bias.len());
+    for (axis, bias) in output.iter().skip(offset).zip(&bias).filter(|(_, bias)| !bias.is_one()) {
+        view.unite(axis, bias);
+    }
+}
+
 /// Contracts two axes; the constant side, if there is one, is the weight.
-fn contract(
-    view: &mut LaneView,
-    a_site: (usize, usize),
-    b_site: (usize, usize),
-    a: &crate::lanes::Axis,
-    b: &crate::lanes::Axis,
-) {
+fn contract(view: &mut LaneView, a_site: (usize, usize), b_site: (usize, usize), a: &Axis, b: &Axis) {
     view.unite(a, b);
     match (view.is_constant(a_site.0), view.is_constant(b_site.0)) {
         (false, true) => view.reader(a_site, b_site, true),

@@ -4,21 +4,26 @@ use super::infer_view::resolve_axis;
 use super::shape::MOST_AXES;
 use super::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite, broadcast};
 use crate::graph::{BatchConstant, Content, Dim, Refusal, Shape, product};
-use crate::lanes::{LaneView, PinCode};
+use crate::lanes::{Axis, LaneView, PinCode};
 use crate::tensor::Tensor;
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Identity", identity_infer, LaneView::same_layout).fold(first_fold).cost(CostView::free),
-    OpRow::new("Reshape", reshape_infer, LaneView::regroup)
+    OpRow::new("Reshape", reshape_infer, reshape_lanes)
         .opsets(5..=super::NEWEST_OPSET)
         .fold(regroup_fold)
         .cost(CostView::free)
+        .sizes(&[1])
         .counts(reshape_counts),
     OpRow::new("Flatten", flatten_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
     OpRow::new("Squeeze", squeeze_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
     OpRow::new("Unsqueeze", unsqueeze_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
     OpRow::new("Transpose", transpose_infer, transpose_lanes).fold(transpose_fold).cost(CostView::free),
-    OpRow::new("Expand", expand_infer, expand_lanes).cost(CostView::free).counts(expand_counts),
+    OpRow::new("Expand", expand_infer, expand_lanes)
+        .fold(expand_fold)
+        .cost(CostView::free)
+        .sizes(&[1])
+        .counts(expand_counts),
 ];
 
 fn identity_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
@@ -91,17 +96,18 @@ fn free_batch(view: &mut InferView, data: &[Dim], target: &[Dim], copies_zero: b
     Some(shape)
 }
 
-/// A target that names cut sizes is replaced by one for the new sizes: numbers where known, 0 where an axis is
-/// copied, −1 for one that is neither.
-fn reshape_counts(resized: &Resized) -> Vec<Rewrite> {
-    let (Some(Some(data)), Some(Some(output))) = (resized.inputs.first(), resized.outputs.first()) else {
-        return Vec::new();
-    };
-    let old = resized.node.input(1).and_then(|v| resized.graph.value(v).content.as_ref()).and_then(Content::dims);
-    let copies_zero = resized.node.int_or("allowzero", 0) == 0;
-    if old.as_deref().and_then(|target| reshaped(data, target, copies_zero)).as_ref() == Some(output) {
-        return Vec::new();
+fn reshape_lanes(view: &mut LaneView) {
+    let copies_zero = view.node().int_or("allowzero", 0) == 0;
+    let sizes = view.input_shape(0).zip(view.output_shape());
+    if sizes.is_some_and(|(data, output)| target_for(data, output, copies_zero).is_some()) {
+        view.restates(1);
     }
+    LaneView::regroup(view);
+}
+
+/// A target that asks for these sizes: numbers where known, 0 where an axis is copied, −1 for one that is neither;
+/// `None` where there are more.
+fn target_for(data: &[Dim], output: &[Dim], copies_zero: bool) -> Option<Vec<i64>> {
     let mut rests = 0;
     let target = output.iter().enumerate().map(|(axis, size)| match size.value() {
         Some(n) => n,
@@ -111,8 +117,22 @@ fn reshape_counts(resized: &Resized) -> Vec<Rewrite> {
             -1
         }
     });
-    let target: Vec<i64> = target.collect();
-    if rests > 1 { Vec::new() } else { vec![Rewrite::Input(1, target)] }
+    let target = target.collect();
+    (rests <= 1).then_some(target)
+}
+
+/// A target that names cut sizes is replaced by one for the new sizes.
+fn reshape_counts(resized: &Resized) -> Vec<Rewrite> {
+    let (Some(Some(data)), Some(Some(output))) = (resized.inputs.first(), resized.outputs.first()) else {
+        return Vec::new();
+    };
+    let old = resized.node.input(1).and_then(|v| resized.graph.value(v).content.as_ref()).and_then(Content::dims);
+    let copies_zero = resized.node.int_or("allowzero", 0) == 0;
+    let right = old.as_deref().and_then(|target| reshaped(data, target, copies_zero)).as_ref() == Some(output);
+    if right && !resized.moves(1) {
+        return Vec::new();
+    }
+    target_for(data, output, copies_zero).map(|target| Rewrite::Input(1, target)).into_iter().collect()
 }
 
 fn flatten_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
@@ -192,11 +212,33 @@ fn expand_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(Some(shape))
 }
 
-/// Axes that keep their size keep their lanes, where the target can be written anew.
+/// A target that is no longer than what it spreads is that.
+fn expand_fold(view: &FoldView) -> Option<Content> {
+    let extents = view.output_extents()?;
+    let same = view.sizes(0)?.iter().map(Dim::extent).eq(extents.into_iter().map(Some));
+    same.then(|| view.content(0).cloned()).flatten()
+}
+
+/// Axes that keep their size keep their lanes, where the target can be written anew. Axes that the target gives the size
+/// of another axis are cut as that one is.
 fn expand_lanes(view: &mut LaneView) {
     let (Some(data), Some(mut output)) = (view.layout(0), view.plain_output()) else { return LaneView::opaque(view) };
     let Some(offset) = output.len().checked_sub(data.len()) else { return LaneView::opaque(view) };
+    if let Some(axes) = view.counted_axes(1).filter(|_| !data.iter().any(Axis::has_labels)) {
+        let Some(behind) = output.len().checked_sub(axes.len()) else { return LaneView::opaque(view) };
+        let is_new = |place: usize| place < offset || data[place - offset].is_one();
+        let axes = axes.into_iter().enumerate().filter_map(|(place, axis)| Some((behind + place, axis?)));
+        let axes: Vec<_> = axes.collect();
+        if axes.iter().all(|(place, _)| is_new(*place)) {
+            axes.into_iter().for_each(|(place, axis)| output[place] = axis);
+            view.follows(1);
+            return view.set(0, output);
+        }
+    }
     let known = view.list("shape", 1).is_some();
+    if known {
+        view.restates(1);
+    }
     for (position, axis) in data.into_iter().enumerate().filter(|(_, axis)| axis.has_labels()) {
         if known {
             output[offset + position] = axis;
@@ -209,6 +251,9 @@ fn expand_lanes(view: &mut LaneView) {
 
 /// A target that names cut sizes names the new ones.
 fn expand_counts(resized: &Resized) -> Vec<Rewrite> {
+    if resized.follows(1) {
+        return Vec::new();
+    }
     let target = resized.graph.ints(resized.node, "shape", 1);
     let (Some(mut target), Some(Some(output))) = (target, resized.outputs.first()) else { return Vec::new() };
     let old = target.clone();
@@ -216,5 +261,5 @@ fn expand_counts(resized: &Resized) -> Vec<Rewrite> {
     for (size, new) in target.iter_mut().zip(&output[offset..]).filter(|(size, _)| **size != 1) {
         *size = new.value().unwrap_or(*size);
     }
-    if target == old { Vec::new() } else { vec![Rewrite::Input(1, target)] }
+    if target == old && !resized.moves(1) { Vec::new() } else { vec![Rewrite::Input(1, target)] }
 }

@@ -27,6 +27,7 @@ pub use bias::{Bias, BiasOf};
 pub use cost_view::{Cost, CostView, Product};
 pub use elementwise::broadcast;
 pub use fold_view::FoldView;
+pub(crate) use fold_view::Instead;
 pub use infer_view::{Fact, InferView};
 pub use layout::permutation;
 pub use part::taken;
@@ -66,6 +67,10 @@ pub struct OpRow {
     pub cost: CostOf,
     /// Lanes.
     pub lanes: LanesOf,
+    /// Whether the output holds sizes of the first input, and nothing else is read of it.
+    pub measures: bool,
+    /// Inputs that state sizes of the output.
+    pub sizes: &'static [usize],
     /// Inputs that hold parameters when they are stored.
     pub learnable: &'static [usize],
     /// Inputs that hold running statistics.
@@ -90,6 +95,8 @@ impl OpRow {
             fold: FoldView::unknown,
             cost: CostView::per_output_element,
             lanes,
+            measures: false,
+            sizes: &[],
             learnable: &[],
             statistics: &[],
             counts: Resized::nothing,
@@ -109,6 +116,16 @@ impl OpRow {
 
     const fn cost(mut self, cost: CostOf) -> Self {
         self.cost = cost;
+        self
+    }
+
+    const fn measures(mut self) -> Self {
+        self.measures = true;
+        self
+    }
+
+    const fn sizes(mut self, inputs: &'static [usize]) -> Self {
+        self.sizes = inputs;
         self
     }
 
@@ -145,6 +162,10 @@ pub struct Resized<'a> {
     pub outputs: Vec<Option<crate::graph::Shape>>,
     /// The indices that stay on an axis of a value; `None` when all do.
     pub kept: &'a KeptOn<'a>,
+    /// Inputs that state sizes and would hold other numbers after the cut than before it: they count lanes.
+    pub moved: Vec<usize>,
+    /// Inputs that state sizes of cut axes and are right by themselves: they are counted from axes that are cut alike.
+    pub following: Vec<usize>,
 }
 
 /// The indices that stay on an axis of a value.
@@ -167,6 +188,16 @@ impl Resized<'_> {
     /// For operators in which nothing counts lanes.
     pub fn nothing(_: &Resized) -> Vec<Rewrite> {
         Vec::new()
+    }
+
+    /// Whether the numbers that reach an input change with the cut, so that it is to be stated anew in any case.
+    fn moves(&self, input: usize) -> bool {
+        self.moved.contains(&input)
+    }
+
+    /// Whether the sizes that reach an input are the new ones already.
+    fn follows(&self, input: usize) -> bool {
+        self.following.contains(&input)
     }
 
     /// The indices that stay on an axis of an input; `None` when all do.

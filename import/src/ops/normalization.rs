@@ -13,7 +13,7 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("InstanceNormalization", same_infer, instance_lanes).learnable(&[1, 2]),
     OpRow::new("LayerNormalization", layer_infer, layer_lanes).learnable(&[1, 2]),
     OpRow::new("LRN", same_infer, neighbour_lanes),
-    OpRow::new("Dropout", dropout_infer, LaneView::same_layout).fold(|view: &FoldView| view.content(0).cloned()),
+    OpRow::new("Dropout", dropout_infer, dropout_lanes).fold(|view: &FoldView| view.content(0).cloned()),
 ];
 
 fn batch_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
@@ -37,18 +37,15 @@ fn batch_lanes(view: &mut LaneView) {
 /// Statistics over space, one pair for every channel of every sample.
 fn instance_lanes(view: &mut LaneView) {
     let space = view.layout(0).unwrap_or_default();
-    view.pin_from(&space, 2);
+    view.fix_from(&space, 2);
     per_channel(view, 1..3);
 }
 
 /// Parameters hold one number per channel.
 fn per_channel(view: &mut LaneView, parameters: Range<usize>) {
     let Some(data) = view.layout(0) else { return LaneView::opaque(view) };
-    for input in parameters {
-        let parameter = view.layout(input).and_then(|axes| axes.into_iter().next());
-        if let (Some(channel), Some(parameter)) = (data.get(1), parameter) {
-            view.unite(channel, &parameter);
-        }
+    if let Some(channel) = data.get(1) {
+        parameters.for_each(|input| view.unite_list(channel, input));
     }
     view.set(0, data);
 }
@@ -64,7 +61,7 @@ fn layer_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 fn layer_lanes(view: &mut LaneView) {
     let Some(data) = view.layout(0) else { return LaneView::opaque(view) };
     let Some(first) = resolve_axis(view.node().int_or("axis", -1), data.len()) else { return LaneView::opaque(view) };
-    view.pin_from(&data, first);
+    view.fix_from(&data, first);
     for input in 1..3 {
         view.pin_input(input, PinCode::NoExactForm);
     }
@@ -80,4 +77,11 @@ fn dropout_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let shape = view.shape(0).map(<[Dim]>::to_vec);
     let data = Fact { dtype: view.dtype(0), shape: shape.clone() };
     Ok(vec![data, Fact { dtype: Some(DType::Bool), shape }])
+}
+
+/// The mask is laid out as the data.
+fn dropout_lanes(view: &mut LaneView) {
+    let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
+    view.set(0, layout.clone());
+    view.set(1, layout);
 }

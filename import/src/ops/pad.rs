@@ -3,7 +3,7 @@
 use super::infer_view::{distinct, resolve_axis};
 use super::{CostView, Fact, InferView, OpRow, Resized, Rewrite};
 use crate::graph::{Dim, Graph, Node, Refusal};
-use crate::lanes::{Axis, LaneView, PinCode};
+use crate::lanes::{Axis, LaneView};
 
 pub(super) const ROWS: &[OpRow] = &[OpRow::new("Pad", pad_infer, pad_lanes).cost(CostView::free).counts(pad_counts)];
 
@@ -67,6 +67,7 @@ fn pad_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 fn pad_lanes(view: &mut LaneView) {
     let Some(mut layout) = view.layout(0) else { return LaneView::opaque(view) };
     let Some(margins) = margins(view.graph, view.node(), layout.len()) else { return LaneView::opaque(view) };
+    view.restates(1);
     for margin in margins {
         let Some(size) = view.size_of(0, margin.axis) else { return LaneView::opaque(view) };
         layout[margin.axis] = padded(view, &layout[margin.axis].clone(), &margin, size);
@@ -86,7 +87,7 @@ fn padded(view: &mut LaneView, axis: &Axis, margin: &Margin, size: &Dim) -> Axis
         _ => None,
     };
     grown.unwrap_or_else(|| {
-        view.pin(axis, PinCode::NoExactForm);
+        view.fix(axis);
         view.plain(size)
     })
 }
@@ -107,5 +108,5 @@ fn pad_counts(resized: &Resized) -> Vec<Rewrite> {
             amounts[margin.place + half] = before(extent) - before(extent - margin.after);
         }
     }
-    if amounts == old { Vec::new() } else { vec![resized.list(attribute(node), 1, amounts)] }
+    if amounts == old && !resized.moves(1) { Vec::new() } else { vec![resized.list(attribute(node), 1, amounts)] }
 }

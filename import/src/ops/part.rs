@@ -6,8 +6,12 @@ use crate::graph::{Content, Dim, Graph, Node, Refusal};
 use crate::lanes::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Split", split_infer, split_lanes).cost(CostView::free).counts(split_counts),
-    OpRow::new("Slice", slice_infer, slice_lanes).fold(slice_fold).cost(CostView::free).counts(slice_counts),
+    OpRow::new("Split", split_infer, split_lanes).cost(CostView::free).sizes(&[1]).counts(split_counts),
+    OpRow::new("Slice", slice_infer, slice_lanes)
+        .fold(slice_fold)
+        .cost(CostView::free)
+        .sizes(&[1, 2])
+        .counts(slice_counts),
 ];
 
 /// Since this version the sizes of the parts are an input.
@@ -27,35 +31,46 @@ fn split_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     Ok(part_sizes(view, &shape[axis], count)?.into_iter().map(part).collect())
 }
 
-/// The size of every part of an axis: as stated, or equal with a smaller last one.
+/// The size of every part of an axis.
 fn part_sizes(view: &mut InferView, extent: &Dim, count: usize) -> Result<Vec<Dim>, Box<Refusal>> {
-    let whole = count as i64;
-    if let Some(stated) = view.list("split", 1) {
-        let fits = stated.len() == count && stated.iter().all(|&size| size >= 0);
-        let sum = stated.iter().try_fold(0, |sum: i64, &size| sum.checked_add(size));
-        if !fits || extent.value().is_some_and(|extent| sum != Some(extent)) {
-            return Err(view.contradiction(format!("parts {stated:?} do not make up the axis in {count} outputs")));
-        }
-        return Ok(stated.into_iter().map(Dim::known).collect());
+    let Some(sizes) = stated_sizes(view.graph, view.node, extent.value()) else {
+        return Ok((0..count).map(|_| view.fresh()).collect());
+    };
+    let fits = sizes.len() == count && sizes.iter().all(|&size| size >= 0);
+    let sum = sizes.iter().try_fold(0, |sum: i64, &size| sum.checked_add(size));
+    if !fits || extent.value().is_some_and(|extent| sum != Some(extent)) {
+        return Err(view.contradiction(format!("parts {sizes:?} do not make up the axis in {count} outputs")));
     }
-    Ok(match extent.value() {
-        Some(extent) if view.node.input(1).is_none() => {
-            let size = extent.max(0).unsigned_abs().div_ceil(whole.unsigned_abs().max(1)) as i64;
-            let left = |part: i64| extent.saturating_sub(part.saturating_mul(size)).clamp(0, size);
-            (0..whole).map(|part| Dim::known(left(part))).collect()
-        }
-        _ => (0..count).map(|_| view.fresh()).collect(),
-    })
+    Ok(sizes.into_iter().map(Dim::known).collect())
 }
 
+/// The sizes of the parts: as stated, or equal with a smaller last one. `None` where they are computed.
+fn stated_sizes(graph: &Graph, node: &Node, extent: Option<i64>) -> Option<Vec<i64>> {
+    if let Some(stated) = graph.ints(node, "split", 1) {
+        return Some(stated);
+    }
+    let extent = extent.filter(|_| node.input(1).is_none())?.max(0);
+    let count = node.outputs.len() as i64;
+    let size = extent.unsigned_abs().div_ceil(count.unsigned_abs().max(1)) as i64;
+    let left = |part: i64| extent.saturating_sub(part.saturating_mul(size)).clamp(0, size);
+    Some((0..count).map(left).collect())
+}
+
+/// Parts without a name are dropped, but they take their indices along.
 fn split_lanes(view: &mut LaneView) {
     let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
     let Some(along) = resolve_axis(view.node().int_or("axis", 0), layout.len()) else { return LaneView::opaque(view) };
+    let extent = view.input_shape(0).and_then(|shape| shape[along].value());
+    let sizes = stated_sizes(view.graph, view.node(), extent);
+    if sizes.is_some() {
+        view.restates(1);
+    }
     let mut start = 0;
     for output in 0..view.node().outputs.len() {
-        let Some(size) = view.size_of(output, along) else { return LaneView::opaque(view) };
+        let known = sizes.as_ref().and_then(|sizes| sizes.get(output)).map(|&size| Dim::known(size));
+        let Some(size) = known.or_else(|| view.size_of(output, along).cloned()) else { return LaneView::opaque(view) };
         let mut parts = layout.clone();
-        parts[along] = part(view, &layout[along], start, size);
+        parts[along] = part(view, &layout[along], start, &size);
         view.set(output, parts);
         start = start.saturating_add(size.extent().unwrap_or(0));
     }
@@ -75,15 +90,23 @@ fn part(view: &mut LaneView, axis: &Axis, start: usize, size: &Dim) -> Axis {
 
 /// Parts that were stated, or are no longer what equal parts would be, are stated with their new sizes.
 fn split_counts(resized: &Resized) -> Vec<Rewrite> {
-    let node = resized.node;
-    let size = |shape: &Option<Vec<Dim>>| {
-        let shape = shape.as_ref()?;
-        shape[resolve_axis(node.int_or("axis", 0), shape.len())?].value()
-    };
-    let Some(sizes) = resized.outputs.iter().map(size).collect::<Option<Vec<i64>>>() else { return Vec::new() };
-    let stated = resized.graph.ints(node, "split", 1);
+    let (graph, node) = (resized.graph, resized.node);
+    let dense = node.input(0).and_then(|value| graph.value(value).shape.as_ref());
+    let place = dense.and_then(|dense| Some((dense, resolve_axis(node.int_or("axis", 0), dense.len())?)));
+    let Some((dense, axis)) = place else { return Vec::new() };
+    let Some(mut sizes) = stated_sizes(graph, node, dense[axis].value()) else { return Vec::new() };
+    let stated = graph.ints(node, "split", 1);
+    if let Some(kept) = resized.kept_in(0, axis) {
+        let mut start = 0;
+        for size in &mut sizes {
+            let part = start..start + *size;
+            start = part.end;
+            *size = kept.iter().filter(|&&index| part.contains(&(index as i64))).count() as i64;
+        }
+    }
     let equal = || sizes.iter().all(|size| *size == sizes[0]);
-    if stated.as_ref() == Some(&sizes) || (stated.is_none() && equal()) {
+    let right = stated.as_ref() == Some(&sizes) || (stated.is_none() && equal());
+    if right && !resized.moves(1) {
         return Vec::new();
     }
     let list = if node.opset < SIZES_ARE_INPUT { Rewrite::Ints("split", sizes) } else { Rewrite::Input(1, sizes) };
@@ -182,6 +205,8 @@ fn slice_constant(view: &FoldView) -> Option<Content> {
 fn slice_lanes(view: &mut LaneView) {
     let Some(mut layout) = view.layout(0) else { return LaneView::opaque(view) };
     let Some(spans) = spans(view.graph, view.node(), layout.len()) else { return LaneView::opaque(view) };
+    view.restates(1);
+    view.restates(2);
     for span in spans.iter().filter(|span| !span.takes_all()) {
         let Some(size) = view.size_of(0, span.axis) else { return LaneView::opaque(view) };
         let axis = layout[span.axis].clone();
@@ -189,7 +214,7 @@ fn slice_lanes(view: &mut LaneView) {
         layout[span.axis] = match taken.and_then(|(start, _)| usize::try_from(start).ok()) {
             Some(start) if span.step == 1 => part(view, &axis, start, size),
             _ => {
-                view.pin(&axis, PinCode::NoExactForm);
+                view.fix(&axis);
                 view.plain(size)
             }
         };
@@ -206,7 +231,7 @@ fn slice_counts(resized: &Resized) -> Vec<Rewrite> {
         Some((dense, spans(graph, node, dense.len())?, starts, ends))
     });
     let Some((dense, spans, mut starts, mut ends)) = lists else { return Vec::new() };
-    let mut moved = false;
+    let mut moved = resized.moves(1) || resized.moves(2);
     for span in spans.iter().filter(|span| !span.takes_all()) {
         let taken = dense[span.axis].value().map(|extent| span.taken(extent));
         if let (Some(kept), Some((start, count))) = (resized.kept_in(0, span.axis), taken) {

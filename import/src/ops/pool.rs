@@ -159,7 +159,7 @@ fn global_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 /// Channels pass; space is slid over or reduced.
 fn per_channel_lanes(view: &mut LaneView) {
     let (Some(input), Some(mut output)) = (view.layout(0), view.plain_output()) else { return LaneView::opaque(view) };
-    view.pin_from(&input, 2);
+    view.fix_from(&input, 2);
     for (to, from) in output.iter_mut().zip(input).take(2) {
         *to = from;
     }

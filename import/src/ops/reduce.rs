@@ -60,7 +60,7 @@ fn reduce_lanes(view: &mut LaneView) {
         match axes.contains(&position) {
             false => output.push(axis),
             true => {
-                view.pin_from(&[axis], 0);
+                view.fix_from(&[axis], 0);
                 if keep {
                     output.push(view.plain(&Dim::known(1)));
                 }
@@ -81,7 +81,7 @@ fn softmax_lanes(view: &mut LaneView) {
     let axis = resolve_axis(view.node().int_or("axis", if old { 1 } else { -1 }), layout.len());
     match axis {
         Some(axis) if old => {
-            view.pin_from(&layout, axis);
+            view.fix_from(&layout, axis);
             view.set(0, layout);
         }
         Some(axis) => LaneView::along(view, axis),

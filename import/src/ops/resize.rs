@@ -3,10 +3,10 @@
 use super::infer_view::{distinct, resolve_axis};
 use super::{Fact, InferView, OpRow, Resized, Rewrite};
 use crate::graph::{Dim, Graph, Node, Refusal, ValueId};
-use crate::lanes::{LaneView, PinCode};
+use crate::lanes::LaneView;
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Resize", resize_infer, resize_lanes).opsets(10..=super::NEWEST_OPSET).counts(resize_counts),
+    OpRow::new("Resize", resize_infer, resize_lanes).opsets(10..=super::NEWEST_OPSET).sizes(&[3]).counts(resize_counts),
     OpRow::new("Upsample", resize_infer, resize_lanes).opsets(7..=9),
 ];
 
@@ -87,12 +87,13 @@ fn resize_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 fn resize_lanes(view: &mut LaneView) {
     let Some(mut layout) = view.layout(0) else { return LaneView::opaque(view) };
     let Some(wanted) = wanted(view.graph, view.node(), layout.len()) else { return LaneView::opaque(view) };
+    places(view.node()).1.into_iter().for_each(|sizes| view.restates(sizes));
     for (position, wanted) in wanted.into_iter().enumerate() {
         let Some(size) = view.size_of(0, position) else { return LaneView::opaque(view) };
         let same = layout[position].extent().is_some_and(|old| size.is(old as i64));
         let stays = wanted == Wanted::Scale(1.0) || (matches!(wanted, Wanted::Size(_)) && same);
         if !stays {
-            view.pin(&layout[position].clone(), PinCode::NoExactForm);
+            view.fix(&layout[position].clone());
             layout[position] = view.plain(size);
         }
     }
@@ -116,7 +117,7 @@ fn resize_counts(resized: &Resized) -> Vec<Rewrite> {
             *size = kept.len() as i64;
         }
     }
-    if sizes == old { Vec::new() } else { vec![Rewrite::Input(input, sizes)] }
+    if sizes == old && !resized.moves(input) { Vec::new() } else { vec![Rewrite::Input(input, sizes)] }
 }
 
 fn rank(resized: &Resized, value: Option<ValueId>) -> usize {

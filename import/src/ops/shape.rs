@@ -5,7 +5,7 @@ use std::path::Path;
 use super::infer_view::resolve_axis;
 use super::{CostView, Fact, FoldView, InferView, OpRow};
 use crate::graph::{Content, Dim, Refusal};
-use crate::lanes::{LaneView, PinCode};
+use crate::lanes::LaneView;
 use crate::proto::onnx::{NodeProto, TensorProto, text};
 use crate::tensor::{DType, Tensor};
 
@@ -14,11 +14,11 @@ pub(super) const MOST_AXES: usize = 16;
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Constant", constant_infer, LaneView::constants_only).fold(constant_fold).cost(CostView::free),
-    OpRow::new("Shape", shape_infer, LaneView::sizes_only).fold(shape_fold).cost(CostView::free),
+    OpRow::new("Shape", shape_infer, LaneView::sizes_only).fold(shape_fold).cost(CostView::free).measures(),
     OpRow::new("Gather", gather_infer, gather_lanes).fold(gather_fold).cost(CostView::free),
     OpRow::new("Cast", cast_infer, LaneView::same_layout).fold(cast_fold),
     OpRow::new("CastLike", cast_like_infer, LaneView::same_layout),
-    OpRow::new("ConstantOfShape", filled_infer, LaneView::sizes_only).fold(filled_fold).cost(CostView::free),
+    OpRow::new("ConstantOfShape", filled_infer, filled_lanes).fold(filled_fold).cost(CostView::free).sizes(&[0]),
 ];
 
 /// The tensor in a Constant node, when that is how it states its value.
@@ -71,7 +71,7 @@ fn shape_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 }
 
 fn shape_fold(view: &FoldView) -> Option<Content> {
-    let shape = view.value(0)?.shape.as_ref()?;
+    let shape = view.sizes(0)?;
     Some(Content::list(shape[shape_range(view.node, shape.len())].to_vec()))
 }
 
@@ -95,7 +95,7 @@ fn gather_fold(view: &FoldView) -> Option<Content> {
 fn gather_lanes(view: &mut LaneView) {
     let (Some(data), Some(indices)) = (view.layout(0), view.layout(1)) else { return LaneView::opaque(view) };
     let Some(axis) = resolve_axis(view.node().int_or("axis", 0), data.len()) else { return LaneView::opaque(view) };
-    view.pin(&data[axis], PinCode::NoExactForm);
+    view.fix(&data[axis]);
     view.set(0, [&data[..axis], indices.as_slice(), &data[axis + 1..]].concat());
 }
 
@@ -133,6 +133,18 @@ fn filled_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     }
     let shape = view.dims(0).or_else(|| Some((0..rank?).map(|_| view.fresh()).collect()));
     Ok(vec![Fact { dtype: Some(element.dtype), shape }])
+}
+
+/// Axes that get the size of another axis are cut as that one is.
+fn filled_lanes(view: &mut LaneView) {
+    let (Some(mut output), Some(axes)) = (view.plain_output(), view.counted_axes(0)) else {
+        return LaneView::sizes_only(view);
+    };
+    for (place, axis) in output.iter_mut().zip(axes) {
+        *place = axis.unwrap_or_else(|| place.clone());
+    }
+    view.follows(0);
+    view.set(0, output);
 }
 
 /// Lists only: larger constants are never worth knowing.

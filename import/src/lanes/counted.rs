@@ -1,0 +1,190 @@
+//! Numbers that count lanes: a size is read off an axis, worked on, and used.
+//!
+//! Where such a number states a size that the cut can state anew (the target of a Reshape), it is no hindrance. Where it
+//! is used as data (a scale, an output, a bound of a loop), the cut would change it: the lanes it counts are pinned.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::labels::{Label, PinCode, Reason};
+use super::view::State;
+use crate::graph::{Dim, Graph, Node, NodeId, Symbol, Symbols, ValueId};
+use crate::ops::{FoldView, Instead};
+
+/// An axis of a value: its size is counted.
+pub(crate) type Site = (ValueId, usize);
+
+/// A number that is made from more sizes than this is not followed; what it counts is pinned.
+const MOST_SITES: usize = 32;
+
+/// What is known of the numbers that count lanes.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    /// The axes whose sizes a value's elements are made from.
+    sites: HashMap<ValueId, BTreeSet<Site>>,
+    /// Values made from sizes and constants alone.
+    numbers: BTreeSet<ValueId>,
+    /// Inputs that state sizes, which the cut states anew.
+    restated: BTreeSet<(NodeId, usize)>,
+    /// Inputs that state sizes of axes that are cut as the counted ones are: they are right by themselves.
+    follows: BTreeSet<(NodeId, usize)>,
+    /// Contents in which a counted size is a symbol: folding tells which elements are made from which sizes.
+    instead: Instead,
+    symbols: Symbols,
+    counts: HashMap<Symbol, Site>,
+}
+
+impl Counted {
+    pub(crate) fn new(graph: &Graph) -> Self {
+        let stored = graph.stored.iter().map(|stored| stored.value);
+        Self { symbols: graph.symbols.clone(), numbers: stored.collect(), ..Self::default() }
+    }
+
+    /// Says that an input states sizes which the cut states anew where they change.
+    pub(crate) fn restates(&mut self, node: NodeId, input: usize) {
+        self.restated.insert((node, input));
+    }
+
+    /// Says that an input states sizes of axes that are cut as the counted ones are.
+    pub(crate) fn follows(&mut self, node: NodeId, input: usize) {
+        self.follows.insert((node, input));
+    }
+
+    /// The axis whose size each element of a list is; `None` in places that count nothing. `None` altogether where an
+    /// element is worked out from counts.
+    pub(crate) fn elements(&self, value: ValueId) -> Option<Vec<Option<Site>>> {
+        let Some(content) = self.instead.contents.get(&value) else {
+            return self.sites_of(value).next().is_none().then(Vec::new);
+        };
+        let site = |size: &Dim| {
+            let counted = || size.symbols().iter().find_map(|symbol| self.counts.get(symbol));
+            match (size.at(1) as i64, size.symbols()) {
+                (1, [symbol]) => Some(self.counts.get(symbol).copied()),
+                _ => counted().is_none().then_some(None),
+            }
+        };
+        content.dims()?.iter().map(site).collect()
+    }
+
+    /// The inputs that are right by themselves.
+    pub(crate) fn following(&self) -> &BTreeSet<(NodeId, usize)> {
+        &self.follows
+    }
+
+    /// The axes that a value counts.
+    fn sites_of(&self, value: ValueId) -> impl Iterator<Item = &Site> {
+        self.sites.get(&value).into_iter().flatten()
+    }
+}
+
+impl State {
+    /// The labels counted at every input that is stated anew.
+    pub(crate) fn restated(&self, graph: &Graph) -> Vec<((NodeId, usize), Vec<Label>)> {
+        let counted = |&(node, input): &(NodeId, usize)| {
+            let sites = graph.node(node).input(input).into_iter().flat_map(|value| self.counted.sites_of(value));
+            ((node, input), sites.flat_map(|&site| self.labels_on(site)).collect())
+        };
+        self.counted.restated.iter().map(counted).collect()
+    }
+
+    fn labels_on(&self, (value, axis): Site) -> Vec<Label> {
+        let axis = self.layouts[value.0 as usize].as_ref().and_then(|layout| layout.get(axis));
+        axis.map(|axis| axis.labels().collect()).unwrap_or_default()
+    }
+
+    /// Follows counts through a node whose lane rule has run: into what it makes from them, or to a pin.
+    pub(crate) fn follow_counts(&mut self, graph: &Graph, id: NodeId) {
+        let node = graph.node(id);
+        let measures = node.row.is_some_and(|row| row.measures);
+        let is_number = |value: &ValueId| self.counted.numbers.contains(value);
+        let makes_number = measures || node.row.is_some() && node.inputs.iter().flatten().all(is_number);
+        let (mut carried, mut used) = self.reach(node, id);
+        if measures {
+            carried.extend(self.measure(graph, node.input(0)));
+        }
+        if makes_number {
+            self.counted.numbers.extend(node.outputs.iter().flatten());
+        }
+        if !makes_number || carried.len() > MOST_SITES {
+            used.append(&mut carried);
+        }
+        self.pin_sites(&used, &Reason { code: PinCode::Counted, place: node.to_string() });
+        if !carried.is_empty() {
+            self.carry(graph, id, carried);
+        }
+    }
+
+    /// The axes counted by what a node reads: as elements, and in ways that the cut could not make good.
+    fn reach(&self, node: &Node, id: NodeId) -> (BTreeSet<Site>, BTreeSet<Site>) {
+        let (mut elements, mut used) = (BTreeSet::new(), BTreeSet::new());
+        let sizes = node.row.map_or(&[][..], |row| row.sizes);
+        for (input, value) in node.inputs.iter().enumerate().filter_map(|(input, value)| Some((input, (*value)?))) {
+            let sites = self.counted.sites_of(value);
+            let is_kept_right =
+                [&self.counted.restated, &self.counted.follows].iter().any(|set| set.contains(&(id, input)));
+            if !sizes.contains(&input) {
+                elements.extend(sites);
+            } else if !is_kept_right {
+                used.extend(sites);
+            }
+        }
+        used.extend(node.captures.iter().flat_map(|&value| self.counted.sites_of(value)));
+        (elements, used)
+    }
+
+    /// What a node makes from counts counts the same axes; its first output perhaps fewer.
+    fn carry(&mut self, graph: &Graph, id: NodeId, sites: BTreeSet<Site>) {
+        for (position, output) in graph.node(id).outputs.iter().enumerate() {
+            let Some(output) = *output else { continue };
+            let found = (position == 0).then(|| self.fold(graph, id, output)).flatten();
+            self.counted.sites.insert(output, found.unwrap_or_else(|| sites.clone()));
+        }
+    }
+
+    /// Gives every axis with lanes a symbol for its size.
+    fn measure(&mut self, graph: &Graph, value: Option<ValueId>) -> Vec<Site> {
+        let known = value.and_then(|value| Some((value, graph.value(value).shape.clone()?)));
+        let Some((value, mut sizes)) = known else { return Vec::new() };
+        let mut sites = Vec::new();
+        for (axis, size) in sizes.iter_mut().enumerate() {
+            let site = (value, axis);
+            if self.labels_on(site).into_iter().any(|label| self.labels.pinned(label).is_none()) {
+                *size = self.counted.symbols.fresh();
+                self.counted.counts.extend(size.symbols().iter().map(|&symbol| (symbol, site)));
+                sites.push(site);
+            }
+        }
+        self.counted.instead.sizes.insert(value, sizes);
+        sites
+    }
+
+    /// The sites that a node's first output is made from, where its elements can be worked out.
+    fn fold(&mut self, graph: &Graph, id: NodeId, output: ValueId) -> Option<BTreeSet<Site>> {
+        let node = graph.node(id);
+        let shape = graph.value(output).shape.as_deref();
+        let view = FoldView { node, graph, shape, instead: &self.counted.instead };
+        let content = (node.row?.fold)(&view)?;
+        let sizes = content.dims()?;
+        let symbols = sizes.iter().flat_map(Dim::symbols);
+        let sites = symbols.filter_map(|symbol| self.counted.counts.get(symbol)).copied().collect();
+        self.counted.instead.contents.insert(output, content);
+        Some(sites)
+    }
+
+    /// A count that the caller gets is data.
+    pub(crate) fn pin_counts_at_outputs(&mut self, graph: &Graph) {
+        for &output in &graph.outputs {
+            if let Some(sites) = self.counted.sites.get(&output).cloned() {
+                let reason = Reason { code: PinCode::Counted, place: graph.value(output).name.clone() };
+                self.pin_sites(&sites, &reason);
+            }
+        }
+    }
+
+    fn pin_sites(&mut self, sites: &BTreeSet<Site>, reason: &Reason) {
+        for &site in sites {
+            for label in self.labels_on(site) {
+                self.labels.pin(label, reason);
+            }
+        }
+    }
+}
