@@ -20,7 +20,7 @@ proptest! {
         model in any::<Index>(),
         changes in prop::collection::vec((any::<Index>(), byte()), 1..16),
     ) {
-        let mut models = small::all();
+        let mut models = [small::all(), small::places()].concat();
         let (_, mut bytes) = models.swap_remove(model.index(models.len()));
         for (place, byte) in changes {
             let place = place.index(bytes.len());

@@ -62,9 +62,9 @@ impl Case {
     }
 }
 
-/// Every small model, one per hazard of cutting, and some random networks.
+/// Every small model, one per hazard of cutting or place that holds lanes, and some random networks.
 pub(crate) fn cases() -> Vec<Case> {
-    let small = small::all().into_iter().map(|(name, bytes)| Case::new(name, bytes));
+    let small = small::all().into_iter().chain(small::places()).map(|(name, bytes)| Case::new(name, bytes));
     let random = (0..12).map(|seed| Case::new(&format!("random {seed}"), random::network(seed)));
     small.chain(random).collect()
 }
