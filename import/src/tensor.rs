@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use half::{bf16, f16};
 
+use crate::graph::MOST_AXES;
 use crate::proto::{
     entry, map,
     onnx::{DataLocation, TensorProto, text},
@@ -190,7 +191,7 @@ impl Tensor {
             return Err(TensorError::Strings { name: name() });
         }
         let bad_shape = || TensorError::BadShape { name: name(), dims: proto.dims.clone() };
-        let shape = extents(&proto.dims).ok_or_else(bad_shape)?;
+        let shape = extents(&proto.dims).filter(|shape| shape.len() <= MOST_AXES).ok_or_else(bad_shape)?;
         let expected = count(&shape).and_then(|count| dtype.bytes(count)).ok_or_else(bad_shape)?;
         let data = if proto.data_location == Some(DataLocation::External as i32) {
             external(proto, folder, expected)?
@@ -207,7 +208,7 @@ impl Tensor {
 
     /// The number of elements.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        count(&self.shape).unwrap_or(0)
     }
 
     /// Whether there are no elements.
@@ -388,12 +389,22 @@ fn external(proto: &TensorProto, folder: &Path, expected: usize) -> Result<Bytes
     let offset = number("offset")?.unwrap_or(0);
     let length = number("length")?.unwrap_or(expected as u64);
     let unreadable = |error: io::Error| failed(error.to_string());
+    if !is_inside(&path, folder).map_err(unreadable)? {
+        let (name, location) = (text(&proto.name).into_owned(), location.display().to_string());
+        return Err(TensorError::Escapes { name, location });
+    }
     let file = File::open(&path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     if offset.checked_add(length).is_none_or(|end| end > size) {
         return Err(failed(format!("it has {size} bytes, and the tensor wants {length} from byte {offset}")));
     }
     map::map_range(&file, offset, length).map_err(unreadable)
+}
+
+/// Whether a file lies in a folder once every symbolic link on the way is followed.
+pub(crate) fn is_inside(path: &Path, folder: &Path) -> io::Result<bool> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    Ok(path.canonicalize()?.starts_with(folder.canonicalize()?))
 }
 
 /// The file that holds a tensor's external data, relative to the model's folder.

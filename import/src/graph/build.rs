@@ -1,23 +1,26 @@
 //! From messages to the resolved graph: names, order, types, shapes, contents.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
 use super::{
-    Code, Content, Dim, Graph, Node, NodeId, Origin, Place, Refusal, Shape, StoredId, StoredTensor, Symbols, Value,
-    ValueId,
+    Code, Content, Dim, Graph, MOST_AXES, Node, NodeId, Origin, Place, Refusal, Shape, StoredId, StoredTensor, Symbols,
+    Value, ValueId,
 };
 use crate::ops::{self, Fact, FoldView, InferView, Instead};
 use crate::proto::ModelFile;
 use crate::proto::onnx::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, tensor_shape_proto::dimension, text,
-    type_proto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto,
+    tensor_shape_proto::dimension, text, type_proto,
 };
 use crate::tensor::{DType, Tensor, TensorError};
 
-/// Folded contents larger than this are not kept.
+/// Constants with more elements than this are not computed with.
 pub(crate) const FOLD_LIMIT: usize = 1 << 16;
+
+/// So many elements all folded contents of a graph may have together. Shape arithmetic takes a handful for each node.
+const FOLD_ROOM: usize = 1 << 22;
 
 /// How declared input sizes are read.
 #[derive(Clone, Debug, Default)]
@@ -92,9 +95,12 @@ struct Builder<'a> {
     graph: Graph,
     names: HashMap<Bytes, ValueId>,
     declared: HashMap<Bytes, &'a TypeProto>,
+    /// Domain and name of the model's own functions, which come before the standard's operators of that name.
+    functions: HashSet<(String, String)>,
     refusals: Vec<Refusal>,
     declared_batch: Option<i64>,
     batch_constants: Vec<BatchConstant>,
+    fold_room: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -116,24 +122,49 @@ impl<'a> Builder<'a> {
             graph,
             names: HashMap::new(),
             declared,
+            functions: file
+                .proto
+                .functions
+                .iter()
+                .map(|f| (domain_of(&f.domain), text(&f.name).into_owned()))
+                .collect(),
             refusals: Vec::new(),
             declared_batch: None,
             batch_constants: Vec::new(),
+            fold_room: FOLD_ROOM,
         }
     }
 
     fn stored_tensors(&mut self) -> Result<(), BuildError> {
         for (index, proto) in self.proto.initializer.iter().enumerate() {
-            let tensor = Tensor::from_proto(proto, self.file.folder())?;
             let name = proto.name.clone().unwrap_or_default();
+            if holds_text(proto) {
+                self.unread(&name, proto, &proto.dims)?;
+                continue;
+            }
+            let tensor = Tensor::from_proto(proto, self.file.folder())?;
             self.store(name, Place::Initializer(index), tensor)?;
         }
+        for sparse in &self.proto.sparse_initializer {
+            let Some(values) = &sparse.values else { continue };
+            self.unread(&values.name.clone().unwrap_or_default(), values, &sparse.dims)?;
+        }
         for (index, node) in self.proto.node.iter().enumerate() {
-            let Some(proto) = ops::constant_value(node) else { continue };
+            let Some(proto) = self.constant_value(node) else { continue };
             let Some(name) = node.output.first() else { continue };
             let tensor = Tensor::from_proto(proto, self.file.folder())?;
             self.store(name.clone(), Place::ConstantNode(index), tensor)?;
         }
+        Ok(())
+    }
+
+    /// A constant that is known by its type and sizes alone.
+    fn unread(&mut self, name: &Bytes, proto: &TensorProto, dims: &[i64]) -> Result<(), BuildError> {
+        let value = self.define(name, Origin::Unread)?;
+        let sizes = dims.iter().map(|&size| (size >= 0).then_some(Dim::known(size)));
+        let entry = &mut self.graph.values[value.0 as usize];
+        entry.dtype = proto.data_type.and_then(DType::from_code);
+        entry.shape = sizes.collect::<Option<Shape>>().filter(|shape| shape.len() <= MOST_AXES);
         Ok(())
     }
 
@@ -187,15 +218,15 @@ impl<'a> Builder<'a> {
             let id = NodeId(self.graph.nodes.len() as u32);
             let node = self.resolve(index, proto, id)?;
             self.graph.nodes.push(node);
-            if ops::constant_value(proto).is_none() {
+            if self.constant_value(proto).is_none() {
                 self.infer(id);
             }
         }
         Ok(())
     }
 
-    fn resolve(&mut self, index: usize, proto: &NodeProto, id: NodeId) -> Result<Node, BuildError> {
-        let domain = text(&proto.domain).into_owned();
+    fn resolve(&mut self, index: usize, proto: &'a NodeProto, id: NodeId) -> Result<Node, BuildError> {
+        let domain = domain_of(&proto.domain);
         let op = text(&proto.op_type).into_owned();
         let opset = self.graph.opset(&domain).unwrap_or(1);
         let inputs: Vec<_> = proto.input.iter().map(|name| self.read(name)).collect();
@@ -204,7 +235,7 @@ impl<'a> Builder<'a> {
         for (position, name) in proto.output.iter().enumerate() {
             outputs.push(match name.is_empty() {
                 true => None,
-                false if ops::constant_value(proto).is_some() => self.names.get(name).copied(),
+                false if self.constant_value(proto).is_some() => self.names.get(name).copied(),
                 false => Some(self.define(name, Origin::Node(id, position))?),
             });
         }
@@ -238,23 +269,29 @@ impl<'a> Builder<'a> {
                 Refusal::new(Code::ControlFlow, node, "it holds subgraphs", "what it touches is kept as it is");
             return Err(Box::new(refusal));
         }
-        let is_function = self
-            .file
-            .proto
-            .functions
-            .iter()
-            .any(|f| text(&f.name) == node.op.as_str() && text(&f.domain) == node.domain.as_str());
-        let row = ops::row(&node.domain, &node.op).filter(|_| !is_function);
-        let row = row.ok_or_else(|| {
-            let reason = "this operator has no row in the operator table";
-            Refusal::new(Code::UnknownOperator, node, reason, "what it touches is kept as it is")
-        })?;
+        let unknown =
+            |reason| Box::new(Refusal::new(Code::UnknownOperator, node, reason, "what it touches is kept as it is"));
+        if self.is_function(&node.proto) {
+            return Err(unknown("it is a function of the model's own"));
+        }
+        let row = ops::row(&node.domain, &node.op)
+            .ok_or_else(|| unknown("this operator has no row in the operator table"))?;
         if row.opsets.contains(&node.opset) {
             return Ok(row);
         }
         let reason = format!("versions {:?} are covered, the model imports {}", row.opsets, node.opset);
         let remedy = "convert the model to a covered operator set";
         Err(Box::new(Refusal::new(Code::UnknownRevision, node, reason, remedy)))
+    }
+
+    fn is_function(&self, node: &NodeProto) -> bool {
+        !self.functions.is_empty()
+            && self.functions.contains(&(domain_of(&node.domain), text(&node.op_type).into_owned()))
+    }
+
+    /// The tensor that a node holds instead of computing.
+    fn constant_value(&self, node: &'a NodeProto) -> Option<&'a TensorProto> {
+        ops::constant_value(node).filter(|value| !holds_text(value) && !self.is_function(node))
     }
 
     fn infer(&mut self, id: NodeId) {
@@ -267,6 +304,7 @@ impl<'a> Builder<'a> {
             self.learn(output, fact);
         }
         self.fold(id);
+        self.pass_constancy(id);
     }
 
     fn facts(&mut self, id: NodeId) -> Vec<Fact> {
@@ -280,7 +318,7 @@ impl<'a> Builder<'a> {
             declared_batch: self.declared_batch,
             batch_constants: &mut self.batch_constants,
         };
-        let facts = (row.infer)(&mut view);
+        let facts = (row.infer)(&mut view).and_then(|facts| checked(&view, facts));
         self.graph.symbols = symbols;
         facts.unwrap_or_else(|refusal| {
             self.refusals.push(*refusal);
@@ -306,8 +344,27 @@ impl<'a> Builder<'a> {
         let (Some(row), Some(output)) = (node.row, node.output(0)) else { return };
         let shape = self.graph.value(output).shape.as_deref();
         let view = FoldView { node, graph: &self.graph, shape, instead: &Instead::default() };
-        let content = (row.fold)(&view).filter(is_small);
-        self.graph.values[output.0 as usize].content = content;
+        let content = (row.fold)(&view).filter(|content| content.len() <= FOLD_LIMIT);
+        let made = content.as_ref().map_or(0, |content| made(content, view.content(0)));
+        let room = self.fold_room.checked_sub(made);
+        self.fold_room = room.unwrap_or(self.fold_room);
+        self.graph.values[output.0 as usize].content = content.filter(|_| room.is_some());
+    }
+
+    /// What a known operator makes from constants alone is constant; one without inputs may draw, unless it says what.
+    fn pass_constancy(&mut self, id: NodeId) {
+        let node = self.graph.node(id);
+        let mut inputs = node.inputs.iter().flatten().peekable();
+        let constant = match inputs.peek() {
+            Some(_) => inputs.all(|&input| self.graph.value(input).constant),
+            None => node.output(0).is_some_and(|output| self.graph.value(output).content.is_some()),
+        };
+        if node.row.is_none() || !constant {
+            return;
+        }
+        for output in node.outputs.clone().into_iter().flatten() {
+            self.graph.values[output.0 as usize].constant = true;
+        }
     }
 
     fn outputs(&mut self) {
@@ -321,7 +378,8 @@ impl<'a> Builder<'a> {
     fn declared_type(&mut self, declared: &TypeProto) -> (Option<DType>, Option<Shape>) {
         let Some(type_proto::Value::TensorType(tensor)) = &declared.value else { return (None, None) };
         let dtype = tensor.elem_type.and_then(DType::from_code);
-        let shape = tensor.shape.as_ref().map(|shape| shape.dim.iter().map(|d| self.declared_dim(&d.value)).collect());
+        let shape = tensor.shape.as_ref().filter(|shape| shape.dim.len() <= MOST_AXES);
+        let shape = shape.map(|shape| shape.dim.iter().map(|d| self.declared_dim(&d.value)).collect());
         (dtype, shape)
     }
 
@@ -354,6 +412,7 @@ impl<'a> Builder<'a> {
             shape: None,
             origin,
             content: None,
+            constant: matches!(origin, Origin::Stored(_) | Origin::Unread),
             readers: Vec::new(),
         });
         self.names.insert(name.clone(), id);
@@ -368,10 +427,29 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn is_small(content: &Content) -> bool {
-    match content {
-        Content::Tensor(tensor) => tensor.len() <= FOLD_LIMIT,
-        Content::Dims { elements, .. } => elements.len() <= FOLD_LIMIT,
+/// Strings have no numbers to cut.
+fn holds_text(proto: &TensorProto) -> bool {
+    proto.data_type == Some(DType::String.code())
+}
+
+/// What was inferred, where values can be like that.
+fn checked(view: &InferView, facts: Vec<Fact>) -> Result<Vec<Fact>, Box<Refusal>> {
+    for shape in facts.iter().filter_map(|fact| fact.shape.as_ref()) {
+        if shape.len() > MOST_AXES {
+            return Err(view.contradiction(format!("it makes a value of {} axes", shape.len())));
+        }
+        if shape.iter().any(|size| size.value().is_some_and(|size| size < 0)) {
+            return Err(view.contradiction(format!("there is no size {}", view.show(shape))));
+        }
+    }
+    Ok(facts)
+}
+
+/// How many elements a content holds beyond those it shares with what it was made from.
+fn made(content: &Content, from: Option<&Content>) -> usize {
+    match (content, from) {
+        (Content::Tensor(new), Some(Content::Tensor(old))) if new.data.as_ptr() == old.data.as_ptr() => 0,
+        _ => content.len(),
     }
 }
 
@@ -381,13 +459,13 @@ fn declaration(info: &ValueInfoProto) -> Option<(Bytes, &TypeProto)> {
 
 fn opsets(model: &ModelProto) -> Vec<(String, i64)> {
     let imports = model.opset_import.iter();
-    imports
-        .map(|import| {
-            let domain = text(&import.domain);
-            let domain = if domain == "ai.onnx" { "" } else { domain.as_ref() };
-            (domain.to_owned(), import.version.unwrap_or(1))
-        })
-        .collect()
+    imports.map(|import| (domain_of(&import.domain), import.version.unwrap_or(1))).collect()
+}
+
+/// A domain by its short name: the default one is the empty string.
+fn domain_of(domain: &Option<Bytes>) -> String {
+    let domain = text(domain);
+    if domain == "ai.onnx" { String::new() } else { domain.into_owned() }
 }
 
 fn holds_graph(attribute: &AttributeProto) -> bool {

@@ -1,6 +1,6 @@
 //! What is known of a value's elements before any run.
 
-use super::Dim;
+use super::{Dim, FOLD_LIMIT};
 use crate::tensor::Tensor;
 
 /// Elements that are the same in every run.
@@ -23,11 +23,26 @@ impl Content {
         Self::Dims { scalar: false, elements }
     }
 
-    /// The elements as sizes, for integers of rank 0 or 1.
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Tensor(tensor) => tensor.len(),
+            Self::Dims { elements, .. } => elements.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements as sizes, for integers of rank 0 or 1, when they are few enough to be a list of sizes.
     pub fn dims(&self) -> Option<Vec<Dim>> {
         match self {
             Self::Dims { elements, .. } => Some(elements.clone()),
-            Self::Tensor(tensor) if tensor.shape.len() <= 1 && tensor.dtype.is_integer() => {
+            Self::Tensor(tensor)
+                if tensor.shape.len() <= 1 && tensor.dtype.is_integer() && tensor.len() <= FOLD_LIMIT =>
+            {
                 Some(tensor.to_i64().ok()?.into_iter().map(Dim::known).collect())
             }
             Self::Tensor(_) => None,

@@ -3,7 +3,11 @@
 //! A monomial `coefficient × symbol × symbol …` is closed under the products and exact quotients that reshape
 //! needs, so a dynamic batch passes through shape arithmetic without ever being guessed.
 
+use std::collections::HashMap;
 use std::fmt;
+
+/// A product of more unknowns than this is not followed. Arithmetic may square one again and again.
+const MOST_UNKNOWNS: usize = 64;
 
 /// An unknown size. Two axes with the same symbol have the same size at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,9 +46,12 @@ impl Dim {
         self.value() == Some(n)
     }
 
-    /// The product, or `None` when the number overflows.
+    /// The product, or `None` when the number overflows or takes more unknowns than any size is made of.
     pub fn times(&self, other: &Self) -> Option<Self> {
         let coefficient = self.coefficient.checked_mul(other.coefficient)?;
+        if self.symbols.len() + other.symbols.len() > MOST_UNKNOWNS {
+            return None;
+        }
         let mut symbols = self.symbols.clone();
         symbols.extend_from_slice(&other.symbols);
         symbols.sort_unstable();
@@ -104,17 +111,19 @@ impl From<i64> for Dim {
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
     names: Vec<Option<String>>,
+    by_name: HashMap<String, Symbol>,
 }
 
 impl Symbols {
     /// The symbol of a named dimension; the same name gives the same symbol.
     pub fn named(&mut self, name: &str) -> Symbol {
-        let known = self.names.iter().position(|n| n.as_deref() == Some(name));
-        let index = known.unwrap_or_else(|| {
-            self.names.push(Some(name.to_owned()));
-            self.names.len() - 1
-        });
-        Symbol(index as u32)
+        if let Some(&known) = self.by_name.get(name) {
+            return known;
+        }
+        let symbol = Symbol(self.names.len() as u32);
+        self.names.push(Some(name.to_owned()));
+        self.by_name.insert(name.to_owned(), symbol);
+        symbol
     }
 
     /// A size about which nothing is known.

@@ -31,6 +31,9 @@ pub struct NodeId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoredId(pub u32);
 
+/// No value has more axes than this: neither NumPy nor any runtime takes them.
+pub const MOST_AXES: usize = 64;
+
 /// Sizes of a value's axes.
 pub type Shape = Vec<Dim>;
 
@@ -66,6 +69,8 @@ pub struct Value {
     pub origin: Origin,
     /// Its elements, when they are the same in every run and worth knowing.
     pub content: Option<Content>,
+    /// Whether it is the same in every run: made from stored tensors alone, by operators that are known.
+    pub constant: bool,
     /// Who reads it: node and input position.
     pub readers: Vec<(NodeId, usize)>,
 }
@@ -77,6 +82,8 @@ pub enum Origin {
     Input,
     /// A stored tensor (an initializer, or the output of a Constant node).
     Stored(StoredId),
+    /// Held by the file in a form that is not read as numbers: text, or sparse. It is the same in every run.
+    Unread,
     /// Output number `.1` of a node.
     Node(NodeId, usize),
     /// Named by a reader but made by nobody.
@@ -183,19 +190,6 @@ impl Graph {
     /// The first dimension of the first input: the batch axis.
     pub fn batch(&self) -> Option<&Dim> {
         self.value(*self.inputs.first()?).shape.as_ref()?.first()
-    }
-
-    /// Whether a value is the same in every run: made from stored tensors alone.
-    pub fn is_constant(&self, id: ValueId) -> bool {
-        let mut open = vec![id];
-        while let Some(id) = open.pop() {
-            match self.value(id).origin {
-                Origin::Stored(_) => {}
-                Origin::Node(node, _) => open.extend(self.node(node).inputs.iter().flatten()),
-                Origin::Input | Origin::Missing => return false,
-            }
-        }
-        true
     }
 
     /// A node as people refer to it: operator, and name or position.

@@ -82,6 +82,13 @@ impl Axis {
         product(self.0.iter().map(|f| &f.extent))?.extent()
     }
 
+    /// How many indices have to be gone over to say their labels.
+    pub(crate) fn labelled_extent(&self) -> usize {
+        let blocks = self.0.iter().filter_map(|f| f.labels.as_ref());
+        let Some(largest) = blocks.map(|(block, _)| block.labels.len()).max() else { return 0 };
+        self.extent().map_or(largest, |extent| extent.min(LABEL_LIMIT).max(largest))
+    }
+
     /// Every label on this axis.
     pub(crate) fn labels(&self) -> impl Iterator<Item = Label> {
         self.0.iter().filter_map(|f| f.labels.as_ref()).flat_map(|(block, _)| block.labels.iter().copied())

@@ -1,6 +1,6 @@
 //! Work and parameters as functions of the lanes that are kept.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{LaneId, Slot};
@@ -132,34 +132,33 @@ fn is_sized(graph: &Graph, node: &Node, product: &Product) -> bool {
 /// Float tensors that reach a learnable input, directly or through a chain of constants. Scalars that only scale or
 /// shift are settings, not parameters.
 pub fn trainable(graph: &Graph) -> Vec<StoredId> {
-    let mut found = HashSet::new();
+    let mut learnt = Vec::new();
     for (_, node) in graph.nodes() {
         let Some(row) = node.row else { continue };
-        for value in row.learnable.iter().filter_map(|&input| node.input(input)) {
-            if graph.is_constant(value) {
-                found.extend(sources(graph, value));
-            }
-        }
+        let inputs = row.learnable.iter().filter_map(|&input| node.input(input));
+        learnt.extend(inputs.filter(|&value| graph.value(value).constant));
     }
-    let mut found: Vec<StoredId> = found
-        .into_iter()
-        .filter(|&id| {
-            let tensor = &graph.stored(id).tensor;
-            tensor.dtype.is_float() && tensor.len() > 1
-        })
-        .collect();
-    found.sort_unstable();
-    found
+    let is_parameter = |id: &StoredId| {
+        let tensor = &graph.stored(*id).tensor;
+        tensor.dtype.is_float() && tensor.len() > 1
+    };
+    sources(graph, learnt).into_iter().filter(is_parameter).collect()
 }
 
-fn sources(graph: &Graph, value: ValueId) -> Vec<StoredId> {
-    let mut open = vec![value];
-    let mut found = Vec::new();
+/// The stored tensors that values are made from. Each value is walked once, however many ways lead to it.
+fn sources(graph: &Graph, mut open: Vec<ValueId>) -> BTreeSet<StoredId> {
+    let mut seen = HashSet::new();
+    let mut found = BTreeSet::new();
     while let Some(value) = open.pop() {
+        if !seen.insert(value) {
+            continue;
+        }
         match graph.value(value).origin {
-            Origin::Stored(stored) => found.push(stored),
+            Origin::Stored(stored) => {
+                found.insert(stored);
+            }
             Origin::Node(node, _) => open.extend(graph.node(node).inputs.iter().flatten()),
-            Origin::Input | Origin::Missing => {}
+            Origin::Unread | Origin::Input | Origin::Missing => {}
         }
     }
     found

@@ -16,6 +16,9 @@ pub(crate) type Site = (ValueId, usize);
 /// A number that is made from more sizes than this is not followed; what it counts is pinned.
 const MOST_SITES: usize = 32;
 
+/// Lists with more elements than this are not followed element by element.
+const MOST_ELEMENTS: usize = 256;
+
 /// What is known of the numbers that count lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
@@ -162,7 +165,7 @@ impl State {
         let node = graph.node(id);
         let shape = graph.value(output).shape.as_deref();
         let view = FoldView { node, graph, shape, instead: &self.counted.instead };
-        let content = (node.row?.fold)(&view)?;
+        let content = (node.row?.fold)(&view).filter(|content| content.len() <= MOST_ELEMENTS)?;
         let sizes = content.dims()?;
         let symbols = sizes.iter().flat_map(Dim::symbols);
         let sites = symbols.filter_map(|symbol| self.counted.counts.get(symbol)).copied().collect();

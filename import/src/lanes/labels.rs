@@ -31,6 +31,8 @@ pub enum PinCode {
     WholeAxis,
     /// Nothing reads the lane.
     Unread,
+    /// The graph has more indices than labels are kept for.
+    TooLarge,
     /// Kernel extents and other axes that are structure, not lanes.
     Structure,
 }
@@ -50,6 +52,7 @@ impl PinCode {
             Self::Keep => "keep-pattern",
             Self::WholeAxis => "whole-axis",
             Self::Unread => "unread",
+            Self::TooLarge => "too-large",
             Self::Structure => "structure",
         }
     }

@@ -8,21 +8,15 @@ use super::counted::Counted;
 use super::labels::{Label, Labels, PinCode, Reason};
 use super::view::{LaneView, RawReader, State};
 use super::{CostModel, Group, Lane, LaneId, Lanes, Pin, Reader, Slot};
-use crate::graph::{Graph, Origin, StoredId, ValueId};
+use crate::graph::{Dim, Graph, Node, Origin, StoredId, StoredTensor, ValueId};
+
+/// A graph whose nodes go over more labelled indices than this, all together, is left whole.
+/// Large networks stay far below; files are made that do not.
+const MOST_WALKED: usize = 1 << 24;
 
 /// Runs the whole analysis.
 pub(crate) fn analyse(graph: &Graph, keep: &[String]) -> Lanes {
-    let mut state = start(graph, keep);
-    let is_read = read_values(graph);
-    for (id, node) in graph.nodes() {
-        let rule = node.row.map_or(LaneView::opaque as crate::ops::LanesOf, |row| row.lanes);
-        if crate::ops::constant_value(&node.proto).is_none() {
-            let mut view = LaneView { graph, id, state: &mut state };
-            rule(&mut view);
-            view.settle(&is_read);
-            state.follow_counts(graph, id);
-        }
-    }
+    let Some(mut state) = labelled(graph, keep) else { return left_whole(graph) };
     pin_outputs(graph, &mut state);
     state.pin_counts_at_outputs(graph);
     make_rectangular(&mut state);
@@ -40,6 +34,69 @@ fn read_values(graph: &Graph) -> Vec<bool> {
     read
 }
 
+/// Labels of every value, by the rules of the nodes in order; `None` where there are too many.
+fn labelled(graph: &Graph, keep: &[String]) -> Option<State> {
+    let mut walked = first_labels(graph);
+    if walked > MOST_WALKED {
+        return None;
+    }
+    let mut state = start(graph, keep);
+    let is_read = read_values(graph);
+    for (id, node) in graph.nodes() {
+        if is_stored(graph, node) {
+            continue;
+        }
+        let rule = node.row.map_or(LaneView::opaque as crate::ops::LanesOf, |row| row.lanes);
+        let mut view = LaneView { graph, id, state: &mut state };
+        walked = walked.saturating_add(view.inputs_size());
+        if walked > MOST_WALKED {
+            return None;
+        }
+        rule(&mut view);
+        view.settle(&is_read);
+        walked = walked.saturating_add(view.outputs_size());
+        state.follow_counts(graph, id);
+    }
+    (walked <= MOST_WALKED).then_some(state)
+}
+
+/// Whether a node only holds a stored tensor.
+fn is_stored(graph: &Graph, node: &Node) -> bool {
+    node.output(0).is_some_and(|output| matches!(graph.value(output).origin, Origin::Stored(_)))
+}
+
+/// How many labels stored tensors and inputs start with. Few bytes may declare large sizes.
+fn first_labels(graph: &Graph) -> usize {
+    let stored = graph.stored.iter().filter(|stored| stored.tensor.dtype.is_float());
+    let stored = stored.flat_map(|stored| stored.tensor.shape.iter().copied());
+    let inputs = graph.inputs.iter().flat_map(|&input| graph.value(input).shape.iter().flatten());
+    let sizes = stored.chain(inputs.filter_map(Dim::extent));
+    sizes.filter(|&size| size <= LABEL_LIMIT).fold(0, usize::saturating_add)
+}
+
+/// Nothing is cut; every axis says why.
+fn left_whole(graph: &Graph) -> Lanes {
+    let axes = |stored: &StoredTensor| {
+        let tensor = graph.value(stored.value).name.clone();
+        let reason = Reason { code: PinCode::TooLarge, place: "the whole graph".to_owned() };
+        let sizes = stored.tensor.shape.clone().into_iter().enumerate().filter(|&(_, count)| count > 1);
+        sizes.map(move |(axis, count)| Pin { tensor: tensor.clone(), axis, count, reason: reason.clone() })
+    };
+    let pins = graph.stored.iter().filter(|stored| stored.tensor.dtype.is_float()).flat_map(axes).collect();
+    let slots = HashMap::new();
+    let cost = CostModel::of(graph, &slots);
+    Lanes {
+        lanes: Vec::new(),
+        groups: Vec::new(),
+        readers: Vec::new(),
+        cost,
+        pins,
+        slots,
+        counted: HashMap::new(),
+        following: BTreeSet::new(),
+    }
+}
+
 /// Labels of every known axis.
 type LabelAxes = BTreeMap<(ValueId, usize), Vec<Option<Label>>>;
 
@@ -54,6 +111,11 @@ fn start(graph: &Graph, keep: &[String]) -> State {
         let labelled = stored.tensor.dtype.is_float();
         let layout = stored.tensor.shape.iter().map(|&n| start_axis(&mut state.labels, n, labelled, reason.as_ref()));
         state.layouts[stored.value.0 as usize] = Some(layout.collect());
+    }
+    for (value, layout) in graph.values.iter().zip(&mut state.layouts) {
+        if value.origin == Origin::Unread {
+            *layout = value.shape.as_ref().map(|shape| shape.iter().map(Axis::plain).collect());
+        }
     }
     for &input in &graph.inputs {
         let value = graph.value(input);

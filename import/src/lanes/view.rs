@@ -1,5 +1,6 @@
 //! What an operator's lane rule sees of its node, and what it can say.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::axis::{Axis, LABEL_LIMIT, Layout, fix, pin, reshape, unite};
@@ -41,6 +42,23 @@ impl<'a> LaneView<'a> {
         self.graph.node(self.id)
     }
 
+    /// How many labelled indices the node's rule may go over: those of its inputs, for every output anew.
+    pub(crate) fn inputs_size(&self) -> usize {
+        let node = self.node();
+        let inputs = node.inputs.iter().flatten().chain(&node.captures);
+        self.size(inputs).saturating_mul(node.outputs.len().max(1))
+    }
+
+    /// How many labelled indices its outputs have.
+    pub(crate) fn outputs_size(&self) -> usize {
+        self.size(self.node().outputs.iter().flatten())
+    }
+
+    fn size<'v>(&self, values: impl Iterator<Item = &'v ValueId>) -> usize {
+        let axes = values.flat_map(|value| self.state.layouts[value.0 as usize].iter().flatten());
+        axes.fold(0, |all, axis| all.saturating_add(axis.labelled_extent()))
+    }
+
     /// The axes of an input; `None` when it is left out or its rank is unknown.
     pub(crate) fn layout(&self, input: usize) -> Option<Layout> {
         self.state.layouts[self.node().input(input)?.0 as usize].clone()
@@ -68,7 +86,7 @@ impl<'a> LaneView<'a> {
 
     /// Whether an input is the same in every run.
     pub(crate) fn is_constant(&self, input: usize) -> bool {
-        self.node().input(input).is_some_and(|value| self.graph.is_constant(value))
+        self.node().input(input).is_some_and(|value| self.graph.value(value).constant)
     }
 
     pub(crate) fn reason(&self, code: PinCode) -> Reason {
@@ -105,11 +123,16 @@ impl<'a> LaneView<'a> {
         }
     }
 
-    /// Says what an output's axes are.
+    /// Says what an output's axes are: as many as its sizes, where those are known.
     pub(crate) fn set(&mut self, output: usize, layout: Layout) {
-        if let Some(value) = self.node().output(output) {
+        let Some(value) = self.node().output(output) else { return };
+        let shape = self.graph.value(value).shape.as_ref();
+        if shape.is_some_and(|shape| shape.len() == layout.len()) {
             self.state.layouts[value.0 as usize] = Some(layout);
+            return;
         }
+        layout.iter().for_each(|axis| self.pin(axis, PinCode::LayoutTooMixed));
+        self.state.layouts[value.0 as usize] = shape.map(|shape| shape.iter().map(Axis::plain).collect());
     }
 
     /// Axes that are never cut, of the first output's sizes.
@@ -240,10 +263,10 @@ impl<'a> LaneView<'a> {
 pub(crate) type Bucket<'f> = &'f dyn Fn(usize) -> usize;
 
 impl LaneView<'_> {
-    /// Unites all indices, over several axes, that fall into the same of `buckets` buckets.
-    pub(crate) fn unite_by(&mut self, axes: &[(&Axis, Bucket)], buckets: usize) {
-        let mut firsts = vec![None; buckets];
-        let mut uncut = vec![false; buckets];
+    /// Unites all indices, over several axes, that fall into the same bucket.
+    pub(crate) fn unite_by(&mut self, axes: &[(&Axis, Bucket)]) {
+        let mut firsts: BTreeMap<usize, Label> = BTreeMap::new();
+        let mut uncut = BTreeSet::new();
         let mut members = Vec::new();
         for (axis, bucket) in axes {
             let Some(labels) = axis.materialise(&mut self.state.labels) else {
@@ -253,24 +276,27 @@ impl LaneView<'_> {
             members.extend(labels.into_iter().enumerate().map(|(index, label)| (bucket(index), label)));
         }
         for (bucket, label) in members {
-            let (Some(first), Some(uncut)) = (firsts.get_mut(bucket), uncut.get_mut(bucket)) else { continue };
-            match (label, *first) {
-                (None, _) => *uncut = true,
-                (Some(label), None) => *first = Some(label),
-                (Some(label), Some(first)) => self.state.labels.unite(first, label),
-            }
+            let Some(label) = label else {
+                uncut.insert(bucket);
+                continue;
+            };
+            let first = *firsts.entry(bucket).or_insert(label);
+            self.state.labels.unite(first, label);
         }
         let reason = self.reason(PinCode::UncutPartner);
-        for (first, uncut) in firsts.into_iter().zip(uncut) {
-            if let (Some(label), true) = (first, uncut) {
-                self.state.labels.pin(label, &reason);
-            }
+        for label in uncut.iter().filter_map(|bucket| firsts.get(bucket)) {
+            self.state.labels.pin(*label, &reason);
         }
     }
 
     /// The axis made of several, end to end. Indices without a label get one that is pinned.
     pub(crate) fn concatenate(&mut self, parts: &[&Axis]) -> Option<Axis> {
-        let mut joined = Vec::new();
+        let extents = parts.iter().map(|part| part.extent());
+        let extent = extents.sum::<Option<usize>>().filter(|&extent| extent <= LABEL_LIMIT)?;
+        if !parts.iter().any(|part| part.has_labels()) {
+            return Some(self.plain(&Dim::known(extent as i64)));
+        }
+        let mut joined = Vec::with_capacity(extent);
         for part in parts {
             joined.extend(part.materialise(&mut self.state.labels)?);
         }

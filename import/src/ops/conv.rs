@@ -36,12 +36,13 @@ fn check_channels(view: &InferView, data: &[Dim], weight: &[Dim]) -> Result<(), 
     if groups < 1 {
         return Err(view.contradiction(format!("it has {groups} groups")));
     }
-    let (Some(channels), Some(read), Some(written)) = (data[1].value(), weight[1].value(), weight[0].value()) else {
-        return Ok(());
-    };
-    if read.checked_mul(groups) != Some(channels) || written % groups != 0 {
-        let reason = format!("{channels} channels, weight {}, {groups} groups", view.show(weight));
-        return Err(view.contradiction(reason));
+    // Each of the two is known or not by itself: a file may leave its channels open.
+    let reads = weight[1].value().map(|read| read.checked_mul(groups));
+    let misread = matches!((reads, data[1].value()), (Some(all), Some(channels)) if all != Some(channels));
+    let miswritten = weight[0].value().is_some_and(|written| written == 0 || written % groups != 0);
+    if misread || reads == Some(None) || miswritten {
+        let (data, weight) = (view.show(data), view.show(weight));
+        return Err(view.contradiction(format!("data {data}, weight {weight}, {groups} groups")));
     }
     Ok(())
 }
@@ -88,28 +89,26 @@ fn lanes(view: &mut LaneView) {
 /// Whole groups are cut when there are at least as many groups as channels in one; otherwise every group loses the
 /// same channels.
 fn grouped(view: &mut LaneView, data: &Axis, weight: &[Axis], groups: i64) {
-    let groups = usize::try_from(groups).unwrap_or(1);
-    let Some(channels) = data.extent().or_else(|| weight[1].extent().map(|read| read * groups)) else {
+    let sizes = usize::try_from(groups).ok().and_then(|groups| {
+        let channels = data.extent().or_else(|| weight[1].extent()?.checked_mul(groups))?;
+        let read = channels.checked_div(groups).filter(|&read| read > 0)?;
+        let written = weight[0].extent()?.checked_div(groups).filter(|&written| written > 0)?;
+        Some((groups, read, written))
+    });
+    let Some((groups, read, written)) = sizes else {
         view.pin(data, PinCode::NoExactForm);
         view.pin(&weight[0], PinCode::NoExactForm);
+        view.pin(&weight[1], PinCode::NoExactForm);
         return;
     };
-    let read = channels / groups;
     if groups >= read {
         view.pin(&weight[1], PinCode::Structure);
-        view.unite_by(&[(data, &|i| i / read), (&weight[0], &blocks_of(&weight[0], groups))], groups);
+        view.unite_by(&[(data, &|i| i / read), (&weight[0], &|o| o / written)]);
     } else {
-        view.unite_by(&[(data, &|i| i % read), (&weight[1], &|i| i)], read);
-        let written = weight[0].extent().map_or(1, |n| n / groups);
-        view.unite_by(&[(&weight[0], &|o| o % written)], written);
+        view.unite_by(&[(data, &|i| i % read), (&weight[1], &|i| i)]);
+        view.unite_by(&[(&weight[0], &|o| o % written)]);
         view.reader((0, 1), (1, 1), false);
     }
-}
-
-/// Which group an output channel belongs to.
-fn blocks_of(axis: &Axis, groups: usize) -> impl Fn(usize) -> usize + use<> {
-    let written = axis.extent().map_or(1, |n| (n / groups).max(1));
-    move |index| index / written
 }
 
 /// The number of groups follows the channels: what is left of the data over what one group reads.

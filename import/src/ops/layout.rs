@@ -1,9 +1,8 @@
 //! Operators that only rearrange axes: Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity, Expand.
 
 use super::infer_view::resolve_axis;
-use super::shape::MOST_AXES;
 use super::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite, broadcast};
-use crate::graph::{BatchConstant, Content, Dim, Refusal, Shape, product};
+use crate::graph::{BatchConstant, Content, Dim, MOST_AXES, Refusal, Shape, product};
 use crate::lanes::{Axis, LaneView, PinCode};
 use crate::tensor::Tensor;
 
@@ -34,9 +33,13 @@ fn first_fold(view: &FoldView) -> Option<Content> {
     view.content(0).cloned()
 }
 
-/// The same elements in another shape.
+/// The same elements in another shape; nothing where a declared shape holds another number of them.
 fn regroup_fold(view: &FoldView) -> Option<Content> {
     let extents = view.output_extents()?;
+    let count = extents.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent))?;
+    if view.content(0)?.len() != count {
+        return None;
+    }
     match view.content(0)? {
         Content::Dims { elements, .. } if extents.len() <= 1 => {
             Some(Content::Dims { scalar: extents.is_empty(), elements: elements.clone() })
@@ -152,6 +155,9 @@ fn squeeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
         None if view.node.input(1).is_some() => return view.like_first(None),
         None => (0..shape.len()).filter(|&axis| shape[axis].is(1)).collect(),
     };
+    if let Some(&axis) = axes.iter().find(|&&axis| shape[axis].value().is_some_and(|size| size != 1)) {
+        return Err(view.contradiction(format!("axis {axis} of {} is not 1", view.show(shape))));
+    }
     let kept = shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, size)| size.clone());
     view.like_first(Some(kept.collect()))
 }
@@ -159,6 +165,9 @@ fn squeeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 fn unsqueeze_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (Some(shape), Some(list)) = (view.shape(0), view.list("axes", 1)) else { return view.like_first(None) };
     let rank = shape.len() + list.len();
+    if rank > MOST_AXES {
+        return Err(view.contradiction(format!("it makes {rank} axes of {}", view.show(shape))));
+    }
     let axes = list.iter().map(|&a| view.axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
     let mut sizes = shape.iter().cloned();
     let filled = (0..rank).map(|axis| if axes.contains(&axis) { Some(Dim::known(1)) } else { sizes.next() });

@@ -33,7 +33,7 @@ pub use layout::permutation;
 pub use part::taken;
 pub use pool::{Padding, Window};
 pub use reduce::reduced_axes;
-pub use resize::{Wanted, wanted};
+pub use resize::{Wanted, scaled, wanted};
 pub use shape::constant_value;
 
 use crate::graph::{Content, Graph, Node, Refusal, ValueId};

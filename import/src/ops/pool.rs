@@ -105,8 +105,8 @@ impl Window {
         let stride = self.strides[axis];
         let steps = room / stride + i64::from(self.ceil && room % stride != 0);
         // A last window that would start in the padding after the input is dropped.
-        let starts_outside = self.ceil && steps * stride >= size + before;
-        Some(steps + 1 - i64::from(starts_outside))
+        let starts_outside = self.ceil && steps.checked_mul(stride)? >= size.checked_add(before)?;
+        steps.checked_add(1 - i64::from(starts_outside))
     }
 
     /// Sizes of the spatial axes after sliding; unknown sizes stay themselves where the window keeps them.
@@ -127,9 +127,9 @@ impl Window {
     fn keeps_size(&self, axis: usize) -> bool {
         let padding = match self.padding {
             Padding::SameUpper | Padding::SameLower => return self.strides[axis] == 1,
-            Padding::Explicit | Padding::Valid => self.pads[axis] + self.pads[axis + self.kernel.len()],
+            Padding::Explicit | Padding::Valid => self.pads[axis].checked_add(self.pads[axis + self.kernel.len()]),
         };
-        self.strides[axis] == 1 && self.reach(axis).is_some_and(|reach| padding == reach - 1)
+        self.strides[axis] == 1 && padding.zip(self.reach(axis)).is_some_and(|(padding, reach)| padding == reach - 1)
     }
 }
 

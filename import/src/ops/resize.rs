@@ -18,7 +18,7 @@ const SIZES_SINCE: i64 = 11;
 pub enum Wanted {
     /// This size.
     Size(i64),
-    /// The old size times this, rounded down.
+    /// The old size times this, as [`scaled`] says.
     Scale(f64),
 }
 
@@ -73,7 +73,7 @@ fn resize_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
         *size = match (wanted, size.value()) {
             (Wanted::Size(new), _) => Dim::known(new),
             (Wanted::Scale(1.0), _) => continue,
-            (Wanted::Scale(scale), Some(old)) => Dim::known((old as f64 * scale).floor() as i64),
+            (Wanted::Scale(scale), Some(old)) => Dim::known(scaled(old, scale)),
             (Wanted::Scale(_), None) => view.fresh(),
         };
     }
@@ -81,6 +81,12 @@ fn resize_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
         return Err(view.contradiction(format!("it has no size {}", view.show(&shape))));
     }
     view.like_first(Some(shape))
+}
+
+/// The size of a scaled axis as ONNX Runtime computes it: in single precision, rounded down. 10 × 0.7 is 7 there, and
+/// slightly less in double precision.
+pub fn scaled(size: i64, scale: f64) -> i64 {
+    (size as f32 * scale as f32).floor() as i64
 }
 
 /// Axes that keep their size keep their lanes; between the indices of others new ones are made up.

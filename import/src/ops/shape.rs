@@ -4,13 +4,10 @@ use std::path::Path;
 
 use super::infer_view::resolve_axis;
 use super::{CostView, Fact, FoldView, InferView, OpRow};
-use crate::graph::{Content, Dim, Refusal};
+use crate::graph::{Content, Dim, MOST_AXES, Refusal};
 use crate::lanes::LaneView;
 use crate::proto::onnx::{NodeProto, TensorProto, text};
 use crate::tensor::{DType, Tensor};
-
-/// No value has more axes than this, so no list of sizes is longer.
-pub(super) const MOST_AXES: usize = 16;
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Constant", constant_infer, LaneView::constants_only).fold(constant_fold).cost(CostView::free),

@@ -11,7 +11,7 @@ use super::{
     onnx::{AttributeProto, DataLocation, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto},
     write::{WriteError, write_atomic},
 };
-use crate::tensor::{TensorError, external_location};
+use crate::tensor::{TensorError, external_location, is_inside};
 
 /// The files, relative to the model's folder, that hold the model's external data.
 ///
@@ -42,6 +42,9 @@ pub fn copy_external(files: &BTreeSet<PathBuf>, from: &Path, to: &Path) -> Resul
         let failed = |source: io::Error| WriteError { path: target.clone(), source };
         if same_file(&source, &target) {
             continue;
+        }
+        if !is_inside(&source, from).map_err(failed)? {
+            return Err(failed(io::Error::other("its source is a link that leaves the model's folder")));
         }
         let mut reader = File::open(&source).map_err(failed)?;
         if let Some(folder) = target.parent() {

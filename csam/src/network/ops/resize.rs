@@ -1,7 +1,7 @@
 //! Changes of an image's size: Resize, Upsample.
 
 use import::graph::Shape;
-use import::ops::{Wanted, wanted};
+use import::ops::{Wanted, scaled, wanted};
 use tch::TchError;
 
 use super::{Lowered, Row};
@@ -86,7 +86,7 @@ fn between(view: &View) -> Result<Between, Box<import::graph::Refusal>> {
 fn extent(old: i64, wanted: Wanted) -> Torch<i64> {
     let new = match wanted {
         Wanted::Size(new) => new,
-        Wanted::Scale(by) => (old as f64 * by).floor() as i64,
+        Wanted::Scale(by) => scaled(old, by),
     };
     if new > 0 { Ok(new) } else { Err(TchError::Shape(format!("an axis of {old} would become {new}"))) }
 }
