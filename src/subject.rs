@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use import::Model;
-use import::lanes::{Budget, Lanes};
+use import::lanes::{Amount, Budget, Group, Lanes, Quantity};
 use serde::{Deserialize, Serialize};
+
+use crate::numbers::{bytes, count};
 
 /// A model file with its lanes.
 pub(crate) struct Subject {
@@ -22,26 +24,80 @@ pub(crate) struct Subject {
 pub(crate) struct Cost {
     /// Multiply-accumulates of one image.
     pub(crate) macs: f64,
-    /// Elements of trainable tensors.
+    /// Elements of parameters.
     pub(crate) params: f64,
-    /// Size of the file, external data not counted.
+    /// Size of the file and of the data files beside it.
     pub(crate) bytes: u64,
     /// Nodes whose multiply-accumulates leave out sizes that are not known.
     #[serde(default)]
     pub(crate) unsized_nodes: usize,
+    /// Nodes that may multiply and are not understood.
+    #[serde(default)]
+    pub(crate) uncounted_nodes: usize,
+    /// Places that hold parameters which are not counted.
+    #[serde(default)]
+    pub(crate) uncounted_parameters: usize,
 }
 
 impl Cost {
-    /// What is to be known of the figures, in one sentence.
-    pub(crate) fn caveat(&self) -> Option<String> {
-        (self.unsized_nodes > 0).then(|| {
-            format!(
-                "MACs are too low: {} nodes have sizes that the file leaves open, each counted as 1; \
-                 export with fixed sizes, or run ONNX shape inference on the model",
-                self.unsized_nodes
-            )
-        })
+    /// Whether the multiply-accumulates are a lower bound.
+    fn macs_are_a_bound(&self) -> bool {
+        self.unsized_nodes + self.uncounted_nodes > 0
     }
+
+    /// Multiply-accumulates, in words that say when they are a lower bound.
+    pub(crate) fn macs_text(&self) -> String {
+        at_least(count(self.macs), self.macs_are_a_bound())
+    }
+
+    /// Parameters, in words that say when they are a lower bound.
+    pub(crate) fn params_text(&self) -> String {
+        at_least(count(self.params), self.uncounted_parameters > 0)
+    }
+
+    /// What is to be known of the figures: why they are lower bounds.
+    pub(crate) fn caveat(&self) -> Option<String> {
+        let reason = |count: usize, text: &str| (count > 0).then(|| format!("{count} {text}"));
+        let reasons: Vec<String> = [
+            reason(self.unsized_nodes, "nodes have sizes that the file leaves open, each counted as 1"),
+            reason(self.uncounted_nodes, "nodes that may multiply are not understood and count nothing"),
+            reason(self.uncounted_parameters, "subgraphs or sparse constants hold parameters that are not counted"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let bound = match (self.macs_are_a_bound(), self.uncounted_parameters > 0) {
+            (true, true) => "MACs and parameters are",
+            (true, false) => "MACs are",
+            _ => "parameters are",
+        };
+        (!reasons.is_empty()).then(|| format!("{bound} a lower bound: {}", reasons.join("; ")))
+    }
+}
+
+fn at_least(figure: String, is_bound: bool) -> String {
+    if is_bound { format!("at least {figure}") } else { figure }
+}
+
+/// How a cost changed: a ratio of what is counted on both sides.
+pub(crate) fn change(dense: f64, slim: f64, is_bound: bool) -> String {
+    if dense <= 0.0 {
+        return String::new();
+    }
+    let of = if is_bound { " of what is counted" } else { "" };
+    format!("×{:.3}{of}", slim / dense)
+}
+
+/// Rows of a table of costs: name, dense, slim, change.
+pub(crate) fn cost_rows(dense: &Cost, slim: &Cost) -> [[String; 4]; 3] {
+    let macs = dense.macs_are_a_bound() || slim.macs_are_a_bound();
+    let params = dense.uncounted_parameters + slim.uncounted_parameters > 0;
+    let (dense_bytes, slim_bytes) = (dense.bytes as f64, slim.bytes as f64);
+    [
+        ["MACs".to_owned(), dense.macs_text(), slim.macs_text(), change(dense.macs, slim.macs, macs)],
+        ["parameters".to_owned(), dense.params_text(), slim.params_text(), change(dense.params, slim.params, params)],
+        ["file size".to_owned(), bytes(dense.bytes), bytes(slim.bytes), change(dense_bytes, slim_bytes, false)],
+    ]
 }
 
 /// A budget and what became of it.
@@ -55,6 +111,12 @@ pub(crate) struct Reached {
     pub(crate) reached: f64,
     /// `reached` as a share of the dense network's.
     pub(crate) share: f64,
+    /// Whether not all of the quantity is counted, so that the share is one of what is.
+    #[serde(default)]
+    pub(crate) partly_counted: bool,
+    /// For channels: groups that keep more than the share, being too small to lose more.
+    #[serde(default)]
+    pub(crate) small_groups: usize,
 }
 
 impl Subject {
@@ -71,12 +133,45 @@ impl Subject {
     /// What it costs with every lane.
     pub(crate) fn cost(&self) -> Cost {
         let all = vec![1.0; self.lanes.lanes.len()];
+        let cost = &self.lanes.cost;
         Cost {
-            macs: self.lanes.cost.macs(&all),
-            params: self.lanes.cost.params(&all),
-            bytes: self.model.file.bytes.len() as u64,
-            unsized_nodes: self.lanes.cost.unsized_nodes,
+            macs: cost.macs(&all),
+            params: cost.params(&all),
+            bytes: self.model.file.size(),
+            unsized_nodes: cost.unsized_nodes,
+            uncounted_nodes: cost.uncounted_nodes,
+            uncounted_parameters: cost.uncounted_parameters,
         }
+    }
+
+    /// Refuses a model of which nothing can be cut.
+    ///
+    /// # Errors
+    /// Then; the error gives the first reason.
+    pub(crate) fn has_lanes(&self) -> Result<()> {
+        match self.why_whole() {
+            None => Ok(()),
+            Some(reason) => Err(anyhow!("nothing in `{}` can be cut: {reason}", self.path.display())),
+        }
+    }
+
+    /// Why nothing can be cut, where that is so.
+    pub(crate) fn why_whole(&self) -> Option<String> {
+        if !self.lanes.lanes.is_empty() {
+            return None;
+        }
+        let (refusals, pins) = (&self.model.refusals, &self.lanes.pins);
+        Some(match (refusals.first(), pins.first()) {
+            (Some(first), _) => format!("{} of its nodes cannot be followed, the first being {first}", refusals.len()),
+            (None, Some(pin)) => {
+                let (code, place) = (pin.reason.code, &pin.reason.place);
+                format!(
+                    "every tensor is pinned, `{}` first ({code} at {place}); `espalier inspect` lists them",
+                    pin.tensor
+                )
+            }
+            (None, None) => "no operator reads channels that another one writes".to_owned(),
+        })
     }
 
     /// What became of budgets when these lanes are kept.
@@ -89,9 +184,25 @@ impl Subject {
                 limit: budget.limit(&self.lanes),
                 reached,
                 share: reached / budget.spent(&self.lanes, &all),
+                partly_counted: match budget.quantity {
+                    Quantity::Macs => self.lanes.cost.unsized_nodes + self.lanes.cost.uncounted_nodes > 0,
+                    Quantity::Params => self.lanes.cost.uncounted_parameters > 0,
+                    Quantity::Channels => false,
+                },
+                small_groups: self.groups_above(budget, kept),
             }
         };
         budgets.iter().map(of).collect()
+    }
+
+    /// Groups that keep more than a channel budget's share of their lanes.
+    fn groups_above(&self, budget: &Budget, kept: &[f64]) -> usize {
+        let (Quantity::Channels, Amount::Share(share)) = (budget.quantity, budget.amount) else { return 0 };
+        let above = |group: &&Group| {
+            let left: f64 = group.lanes.iter().map(|lane| kept[lane.0 as usize]).sum();
+            left > share * group.lanes.len() as f64 + 1e-9
+        };
+        self.lanes.groups.iter().filter(above).count()
     }
 }
 
@@ -99,7 +210,12 @@ impl Reached {
     /// One line: asked and reached.
     pub(crate) fn line(&self) -> String {
         let name = self.budget.split('=').next().unwrap_or_default();
-        format!("asked for {}, reached {name}={:.1}%", self.budget, self.share * 100.0)
+        let counted = if self.partly_counted { " of what is counted, which is not all" } else { "" };
+        let groups = match self.small_groups {
+            0 => String::new(),
+            n => format!(" ({n} groups keep a larger share, being at the floor of lanes that each keeps: --floor)"),
+        };
+        format!("asked for {}, reached {name}={:.1}%{counted}{groups}", self.budget, self.share * 100.0)
     }
 }
 

@@ -199,3 +199,79 @@ fn a_resize_that_cuts_out_a_region_is_left_alone() {
     let (model, _) = lanes_of(builder.finish());
     assert_eq!(model.refusals[0].code, Code::UnsupportedForm);
 }
+
+#[test]
+fn entries_of_a_plan_that_name_nothing_are_errors() {
+    let (model, lanes) = lanes_of(small::chain());
+    let refused = |text: &str| {
+        let plan: Plan = serde_json::from_str(&format!(r#"{{"schema":1,{text}}}"#)).unwrap();
+        plan.kept(&model.graph, &lanes).unwrap_err().to_string()
+    };
+    let remove = |tensor: &str, axis: usize, indices: &str| {
+        refused(&format!(r#""remove":[{{"tensor":"{tensor}","axis":{axis},"indices":{indices}}}]"#))
+    };
+    let said = remove("first.conv.wieght", 0, "[0]");
+    assert!(said.contains("did you mean 'first.conv.weight'"), "{said}");
+    assert!(!remove("something else", 0, "[0]").contains("did you mean"));
+    assert!(remove("first.conv.weight", 4, "[]").contains("4 axes"));
+    assert!(remove("first.conv.weight", 0, "[7, 8]").contains("index 8"));
+    assert!(remove("first.conv.weight", 0, "[]").contains("no index"));
+    let fill = |tensor: &str, index: usize| {
+        let node = model.graph.nodes.iter().rev().find(|node| node.op == "Conv").unwrap().index;
+        refused(&format!(r#""fills":[{{"node":{node},"tensor":"{tensor}","axis":1,"means":[[{index},0.5]]}}]"#))
+    };
+    assert!(fill("first.conv.weight", 0).contains("does not read it"));
+    assert!(fill("second.conv.weight", 8).contains("index 8"));
+    assert!(refused(r#""tensors":[{"name":"fc.weihgt","shape":"dense"}]"#).contains("did you mean 'fc.weight'"));
+}
+
+#[test]
+fn channels_are_counted_over_all_groups() {
+    let (model, lanes) = lanes_of(small::chain());
+    let scores = score::magnitude(&model.graph, &lanes).unwrap();
+    let half = "channels=50%".parse().unwrap();
+    let kept = allocate(&lanes, &scores, &[half], Allocation::Uniform, 1).unwrap();
+    assert!((half.spent(&lanes, &kept.as_numbers()) - 0.5).abs() < 1e-9);
+    // With a floor of seven lanes the group of eight loses one, and the group of twelve five.
+    let kept = allocate(&lanes, &scores, &[half], Allocation::Uniform, 7).unwrap();
+    assert!((half.spent(&lanes, &kept.as_numbers()) - 0.7).abs() < 1e-9);
+}
+
+#[test]
+fn a_floor_that_leaves_nothing_to_cut_is_named() {
+    let (model, lanes) = lanes_of(small::chain());
+    let scores = score::magnitude(&model.graph, &lanes).unwrap();
+    let refused = |budget: &str| {
+        let budget = budget.parse().unwrap();
+        allocate(&lanes, &scores, &[budget], Allocation::Uniform, 12).unwrap_err().to_string()
+    };
+    for budget in ["channels=50%", "macs=50%"] {
+        let said = refused(budget);
+        assert!(said.contains("--floor") && said.contains("12 lanes"), "{said}");
+    }
+}
+
+#[test]
+fn a_node_that_reads_what_nothing_makes_is_refused() {
+    let mut net = Builder::new("undefined", 13, 0);
+    let x = net.input("x", &[Dim::Is(1), Dim::Is(2), Dim::Is(8), Dim::Is(8)]);
+    let y = net.node("Conv", &[&x, "nowhere"], Vec::new());
+    net.output(&y, &[Dim::Is(1), Dim::Is(4), Dim::Is(6), Dim::Is(6)]);
+    let (model, lanes) = lanes_of(net.finish());
+    assert_eq!(model.refusals[0].code, Code::UndefinedInput);
+    assert!(model.refusals[0].reason.contains("nowhere") && lanes.lanes.is_empty());
+}
+
+#[test]
+fn what_is_not_understood_counts_its_parameters_and_is_a_bound() {
+    let mut net = Builder::new("bound", 13, 0);
+    let x = net.input("x", &[Dim::Is(1), Dim::Is(4), Dim::Is(8), Dim::Is(8)]);
+    let weight = net.drawn("weight", &[4, 3, 2, 2], 0.0, 0.5);
+    let y = net.node("ConvTranspose", &[&x, &weight], Vec::new());
+    let axis = net.integers("axis", &[1]);
+    let y = net.node("CumSum", &[&y, &axis], Vec::new());
+    net.output(&y, &[Dim::Is(1), Dim::Is(3), Dim::Is(9), Dim::Is(9)]);
+    let (model, lanes) = lanes_of(net.finish());
+    assert_eq!(model.refusals.len(), 2);
+    assert_eq!((lanes.cost.params(&[]), lanes.cost.uncounted_nodes), (48.0, 1));
+}

@@ -11,7 +11,7 @@ use import::proto::onnx;
 use serde::Serialize;
 
 use super::Context;
-use crate::numbers::{bytes, count};
+use crate::numbers::bytes;
 use crate::output::Outcome;
 use crate::report::grid;
 use crate::settings::{Settings, flags};
@@ -43,8 +43,12 @@ struct Found {
     /// Operators that are worked around, and why.
     opaque: Vec<String>,
     cost: Cost,
-    /// Share of the MACs that is left when every group keeps one lane.
+    /// Lanes that every group keeps at least.
+    floor: usize,
+    /// Share of the MACs that is left when every group keeps only those.
     least_macs: f64,
+    /// Why nothing can be cut, where that is so.
+    whole: Option<String>,
     groups: Vec<ShownGroup>,
     pins: Vec<ShownPin>,
 }
@@ -75,13 +79,13 @@ struct ShownPin {
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
     let subject = Subject::open(&flags.model, settings.keep())?;
-    let found = Found::of(&subject);
+    let found = Found::of(&subject, settings.floor()?);
     context.told.result("inspect", &found, || found.text())?;
     Ok(Outcome::Good)
 }
 
 impl Found {
-    fn of(subject: &Subject) -> Self {
+    fn of(subject: &Subject, floor: usize) -> Self {
         let (model, lanes) = (&subject.model, &subject.lanes);
         let graph = &model.graph;
         let mut operators = BTreeMap::new();
@@ -96,7 +100,9 @@ impl Found {
             operators,
             opaque: model.refusals.iter().map(ToString::to_string).collect(),
             cost: subject.cost(),
-            least_macs: least_macs(lanes),
+            floor,
+            least_macs: least_macs(lanes, floor),
+            whole: subject.why_whole(),
             groups: lanes.groups.iter().map(|group| ShownGroup::of(graph, group)).collect(),
             pins: lanes.pins.iter().map(ShownPin::of).collect(),
         }
@@ -110,11 +116,15 @@ impl Found {
         let operators: Vec<String> = self.operators.iter().map(|(op, n)| format!("{op} {n}")).collect();
         text.push_str(&format!("  nodes {}\n", operators.join(", ")));
         text.push_str(&format!(
-            "   cost {} MACs per image, {} parameters, {}; with one lane per group {:.1} % of the MACs\n",
-            count(self.cost.macs),
-            count(self.cost.params),
+            "   cost {} MACs per image, {} parameters, {}\n",
+            self.cost.macs_text(),
+            self.cost.params_text(),
             bytes(self.cost.bytes),
-            self.least_macs * 100.0
+        ));
+        text.push_str(&format!(
+            "  least {:.1} % of the MACs, with {} lanes left in every group (the floor; --floor of slim and prune)\n",
+            self.least_macs * 100.0,
+            self.floor
         ));
         self.cost.caveat().iter().for_each(|caveat| text.push_str(&format!("   note {caveat}\n")));
         self.opaque.iter().for_each(|reason| text.push_str(&format!(" opaque {reason}\n")));
@@ -124,8 +134,8 @@ impl Found {
     }
 
     fn groups_text(&self) -> String {
-        if self.groups.is_empty() {
-            return "Nothing can be cut; the pins below say why.\n".to_owned();
+        if let Some(reason) = &self.whole {
+            return format!("Nothing can be cut: {reason}.\n");
         }
         let rows: Vec<[String; 3]> = self
             .groups
@@ -185,12 +195,12 @@ fn domain_name(domain: &str) -> String {
     if domain.is_empty() { "ai.onnx".to_owned() } else { domain.to_owned() }
 }
 
-/// The share of the MACs that no cut can take.
-fn least_macs(lanes: &Lanes) -> f64 {
+/// The share of the MACs that is left when every group keeps `floor` lanes.
+fn least_macs(lanes: &Lanes, floor: usize) -> f64 {
     let all = vec![1.0; lanes.lanes.len()];
     let mut least = vec![0.0; lanes.lanes.len()];
-    for first in lanes.groups.iter().filter_map(|group| group.lanes.first()) {
-        least[first.0 as usize] = 1.0;
+    for lane in lanes.groups.iter().flat_map(|group| group.lanes.iter().take(floor.max(1))) {
+        least[lane.0 as usize] = 1.0;
     }
     lanes.cost.macs(&least) / lanes.cost.macs(&all).max(1.0)
 }

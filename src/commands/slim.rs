@@ -13,12 +13,11 @@ use serde::Serialize;
 use super::Context;
 use crate::freed;
 use crate::gate;
-use crate::numbers::{bytes, count};
 use crate::output::Outcome;
 use crate::pictures::Pictures;
 use crate::report::grid;
 use crate::settings::{Settings, flags};
-use crate::subject::{Cost, Reached, Subject, not_the_source};
+use crate::subject::{Cost, Reached, Subject, cost_rows, not_the_source};
 
 /// Flags of `espalier slim`.
 #[derive(Debug, Args, Serialize)]
@@ -122,6 +121,7 @@ pub(crate) fn read_plan(path: &Path) -> Result<(Plan, Tensors)> {
 
 /// A plan that meets the budgets.
 fn choose(subject: &Subject, settings: &Settings) -> Result<Plan> {
+    subject.has_lanes()?;
     let budgets = settings.budgets()?;
     let method = match settings.search.get("method") {
         None => "magnitude",
@@ -163,17 +163,7 @@ impl Done {
 
     fn text(&self) -> String {
         let (dense, slim) = (&self.dense, &self.slim);
-        let row = |name: &str, dense: f64, slim: f64, show: fn(f64) -> String| {
-            [name.to_owned(), show(dense), show(slim), format!("×{:.3}", slim / dense.max(1.0))]
-        };
-        let mut text = grid(
-            &["", "dense", "slim", "change"],
-            &[
-                row("MACs", dense.macs, slim.macs, count),
-                row("parameters", dense.params, slim.params, count),
-                row("file size", dense.bytes as f64, slim.bytes as f64, |n| bytes(n as u64)),
-            ],
-        );
+        let mut text = grid(&["", "dense", "slim", "change"], &cost_rows(dense, slim));
         self.budgets.iter().for_each(|budget| text.push_str(&format!("{}\n", budget.line())));
         dense.caveat().iter().for_each(|caveat| text.push_str(&format!("{caveat}\n")));
         text.push_str(&format!("removed {} of {} lanes\n", self.removed, self.lanes));

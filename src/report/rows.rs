@@ -6,7 +6,8 @@ use certify::latency::Latency;
 use certify::statistics::binomial::Proportion;
 
 use super::Report;
-use crate::numbers::{bytes, count, duration, or_absent, percent, small};
+use crate::numbers::{duration, or_absent, percent, small};
+use crate::subject::cost_rows;
 
 /// The head of the rows of [`figures`].
 pub(super) const HEAD: [&str; 4] = ["", "dense", "slim", "change"];
@@ -20,9 +21,7 @@ pub(super) fn figures(report: &Report) -> Vec<[String; 4]> {
     for law in report.certificates.iter().flat_map(|certificate| &certificate.laws) {
         rows.extend(certified(law));
     }
-    rows.push(ratio("MACs", dense.cost.macs, slim.cost.macs, count));
-    rows.push(ratio("parameters", dense.cost.params, slim.cost.params, count));
-    rows.push(ratio("file size", dense.cost.bytes as f64, slim.cost.bytes as f64, |n| bytes(n as u64)));
+    rows.extend(cost_rows(&dense.cost, &slim.cost));
     for runtime in ["ort", "tract"] {
         rows.push(latency(runtime, dense.latency_on(runtime), slim.latency_on(runtime)));
     }
@@ -86,11 +85,6 @@ fn certified(law: &LawResult) -> Option<[String; 4]> {
 fn certified_cell(subject: &SubjectResult) -> String {
     let figure = subject.chernoff_below.map(|below| format!(" [{}]", percent(below.share)));
     format!("{}{}", percent(subject.certified.share), figure.unwrap_or_default())
-}
-
-fn ratio(name: &str, dense: f64, slim: f64, show: impl Fn(f64) -> String) -> [String; 4] {
-    let change = if dense > 0.0 { format!("×{:.3}", slim / dense) } else { String::new() };
-    [name.to_owned(), show(dense), show(slim), change]
 }
 
 fn latency(runtime: &str, dense: Option<&Latency>, slim: Option<&Latency>) -> [String; 4] {

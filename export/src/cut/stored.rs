@@ -70,7 +70,7 @@ fn replaced(draft: &Draft<'_>, plan: &Plan, shape: TensorShape) -> Result<Vec<St
     let wanted = plan.tensors.iter().filter(|it| it.shape == shape);
     wanted
         .map(|it| {
-            let unknown = PlanError::UnknownTensor { tensor: it.name.clone() };
+            let unknown = PlanError::UnknownTensor { tensor: it.name.clone(), nearest: None };
             let found = draft.model.graph.find_stored(&it.name);
             found.ok_or(ExportError::Plan(unknown))
         })

@@ -269,6 +269,12 @@ impl<'a> Builder<'a> {
                 Refusal::new(Code::ControlFlow, node, "it holds subgraphs", "what it touches is kept as it is");
             return Err(Box::new(refusal));
         }
+        let undefined = node.inputs.iter().flatten().find(|&&input| self.graph.value(input).origin == Origin::Missing);
+        if let Some(&input) = undefined {
+            let reason = format!("its input '{}' is neither fed, nor stored, nor made", self.graph.value(input).name);
+            let remedy = "export the model again, or give the missing tensor";
+            return Err(Box::new(Refusal::new(Code::UndefinedInput, node, reason, remedy)));
+        }
         let unknown =
             |reason| Box::new(Refusal::new(Code::UnknownOperator, node, reason, "what it touches is kept as it is"));
         if self.is_function(&node.proto) {
@@ -279,7 +285,8 @@ impl<'a> Builder<'a> {
         if row.opsets.contains(&node.opset) {
             return Ok(row);
         }
-        let reason = format!("versions {:?} are covered, the model imports {}", row.opsets, node.opset);
+        let (first, last) = (row.opsets.start(), row.opsets.end());
+        let reason = format!("operator sets {first} to {last} are covered, the model imports {}", node.opset);
         let remedy = "convert the model to a covered operator set";
         Err(Box::new(Refusal::new(Code::UnknownRevision, node, reason, remedy)))
     }

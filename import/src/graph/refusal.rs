@@ -17,6 +17,8 @@ pub enum Code {
     UnsupportedForm,
     /// The node holds subgraphs.
     ControlFlow,
+    /// The node reads a value that nothing makes.
+    UndefinedInput,
 }
 
 impl Code {
@@ -28,6 +30,7 @@ impl Code {
             Self::Contradiction => "contradiction",
             Self::UnsupportedForm => "unsupported-form",
             Self::ControlFlow => "control-flow",
+            Self::UndefinedInput => "undefined-input",
         }
     }
 }

@@ -66,13 +66,25 @@ impl Kept {
 pub enum AllocateError {
     /// Even the smallest network costs more.
     #[error(
-        "the budget {budget} cannot be met: the smallest network the lanes allow still takes {smallest:.1} % of the dense one; `espalier inspect` shows what is pinned and why"
+        "the budget {budget} cannot be met: with {floor} lanes left in every group (--floor), the network still takes {smallest:.1} % of the dense one; `espalier inspect` shows what is pinned and why"
     )]
     TooSmall {
         /// The budget.
         budget: String,
         /// Percent of the dense network.
         smallest: f64,
+        /// Lanes that every group keeps.
+        floor: usize,
+    },
+    /// Every group is as small as it may be.
+    #[error(
+        "the budget {budget} would remove nothing: no group has more than the {floor} lanes that each keeps, or so few that the share of them rounds to all; give a smaller --floor or budget"
+    )]
+    AtTheFloor {
+        /// The budget.
+        budget: String,
+        /// Lanes that every group keeps.
+        floor: usize,
     },
     /// Nothing can be cut.
     #[error("nothing in this network can be cut; `espalier inspect` shows what is pinned and why")]
@@ -91,7 +103,7 @@ pub enum AllocateError {
 /// fit. Higher scores stay; ties go to the lower lane.
 ///
 /// # Errors
-/// When even `floor` lanes per group cost too much.
+/// When even `floor` lanes per group cost too much, or a share of channels removes none.
 pub fn allocate(
     lanes: &Lanes,
     scores: &[f64],
@@ -183,11 +195,17 @@ impl<'a> Problem<'a> {
     fn check_smallest(&self) -> Result<(), AllocateError> {
         let smallest = self.keep(&self.floors()).as_numbers();
         let dense = vec![1.0; smallest.len()];
+        let whole = (0..self.ranked.len()).all(|group| self.cap(group) == self.ranked[group].len());
+        let asks = |budget: &&Budget| budget.quantity == Quantity::Channels && budget.amount != Amount::Share(1.0);
+        if let Some(budget) = self.budgets.iter().find(asks).filter(|_| whole) {
+            return Err(AllocateError::AtTheFloor { budget: budget.to_string(), floor: self.floor });
+        }
         for (budget, limit) in self.budgets.iter().zip(&self.limits) {
             let spent = budget.spent(self.lanes, &smallest);
             if budget.quantity != Quantity::Channels && spent > limit * (1.0 + 1e-12) {
                 let smallest = 100.0 * spent / budget.spent(self.lanes, &dense);
-                return Err(AllocateError::TooSmall { budget: budget.to_string(), smallest });
+                let (budget, floor) = (budget.to_string(), self.floor);
+                return Err(AllocateError::TooSmall { budget, smallest, floor });
             }
         }
         Ok(())

@@ -117,19 +117,12 @@ impl Budget {
         }
     }
 
-    /// How much of the quantity a choice of lanes takes; for channels, the largest share kept in any group.
+    /// How much of the quantity a choice of lanes takes; for channels, the share of all lanes that is kept.
     pub fn spent(&self, lanes: &Lanes, kept: &[f64]) -> f64 {
         match self.quantity {
             Quantity::Macs => lanes.cost.macs(kept),
             Quantity::Params => lanes.cost.params(kept),
-            Quantity::Channels => lanes
-                .groups
-                .iter()
-                .map(|group| {
-                    let sum: f64 = group.lanes.iter().map(|lane| kept[lane.0 as usize]).sum();
-                    sum / group.lanes.len() as f64
-                })
-                .fold(0.0, f64::max),
+            Quantity::Channels => kept.iter().sum::<f64>() / kept.len().max(1) as f64,
         }
     }
 

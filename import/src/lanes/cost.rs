@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{LaneId, Slot};
-use crate::graph::{Dim, Graph, Node, Origin, StoredId, ValueId};
+use crate::graph::{Dim, Graph, Node, Origin, StoredId, Value, ValueId};
 use crate::ops::{CostView, Product};
+use crate::tensor::DType;
 
 /// Sums of products of axis sizes. Unknown sizes, the batch first of all, count as 1.
 #[derive(Clone, Debug, Default)]
@@ -14,10 +15,14 @@ pub struct CostModel {
     pub widths: Vec<Width>,
     /// Multiply-accumulates of one image.
     pub macs: Vec<Term>,
-    /// Elements of trainable stored tensors.
+    /// Elements of stored tensors that are parameters.
     pub params: Vec<Term>,
     /// Nodes whose multiply-accumulates leave out sizes that are not known, apart from the batch.
     pub unsized_nodes: usize,
+    /// Nodes that may multiply and accumulate and are not understood, so that nothing is counted for them.
+    pub uncounted_nodes: usize,
+    /// Places that hold parameters which are not counted: subgraphs, functions, sparse constants.
+    pub uncounted_parameters: usize,
 }
 
 /// `constant + Σ count · kept(lane)`.
@@ -43,7 +48,11 @@ impl CostModel {
         let mut model = Self::default();
         let mut known = HashMap::new();
         for (_, node) in graph.nodes() {
-            let Some(row) = node.row else { continue };
+            let Some(row) = node.row else {
+                model.uncounted_nodes += usize::from(crate::ops::may_contract(node));
+                model.uncounted_parameters += usize::from(crate::ops::may_hold_parameters(node));
+                continue;
+            };
             let macs = (row.cost)(&CostView { node, graph }).macs;
             model.unsized_nodes += usize::from(!macs.iter().all(|product| is_sized(graph, node, product)));
             for product in macs {
@@ -51,7 +60,8 @@ impl CostModel {
                 model.macs.push(term);
             }
         }
-        for stored in trainable(graph) {
+        model.uncounted_parameters += graph.values.iter().filter(|value| is_uncounted(value)).count();
+        for stored in parameters(graph) {
             let stored = graph.stored(stored);
             let axes = (0..stored.tensor.shape.len()).map(|axis| (stored.value, axis)).collect();
             let term = model.term(graph, slots, &mut known, &Product { coefficient: 1.0, axes });
@@ -89,7 +99,7 @@ impl CostModel {
         self.sum(&self.macs, kept)
     }
 
-    /// Elements of trainable tensors.
+    /// Elements of parameters.
     pub fn params(&self, kept: &[f64]) -> f64 {
         self.sum(&self.params, kept)
     }
@@ -138,11 +148,26 @@ pub fn trainable(graph: &Graph) -> Vec<StoredId> {
         let inputs = row.learnable.iter().filter_map(|&input| node.input(input));
         learnt.extend(inputs.filter(|&value| graph.value(value).constant));
     }
-    let is_parameter = |id: &StoredId| {
-        let tensor = &graph.stored(*id).tensor;
-        tensor.dtype.is_float() && tensor.len() > 1
-    };
-    sources(graph, learnt).into_iter().filter(is_parameter).collect()
+    sources(graph, learnt).into_iter().filter(|&id| is_parameter(graph, id)).collect()
+}
+
+/// The trainable tensors, and those that nodes read of which nothing else is known.
+fn parameters(graph: &Graph) -> BTreeSet<StoredId> {
+    let unknown = graph.nodes.iter().filter(|node| node.row.is_none());
+    let read = unknown.flat_map(|node| node.inputs.iter().flatten().chain(&node.captures)).copied();
+    let read = read.filter(|&value| graph.value(value).constant).collect();
+    let read = sources(graph, read).into_iter().filter(|&id| is_parameter(graph, id));
+    read.chain(trainable(graph)).collect()
+}
+
+fn is_parameter(graph: &Graph, id: StoredId) -> bool {
+    let tensor = &graph.stored(id).tensor;
+    tensor.dtype.is_float() && tensor.len() > 1
+}
+
+/// Constants that are not read as numbers count for nothing.
+fn is_uncounted(value: &Value) -> bool {
+    value.origin == Origin::Unread && value.dtype.is_some_and(DType::is_float) && !value.readers.is_empty()
 }
 
 /// The stored tensors that values are made from. Each value is walked once, however many ways lead to it.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Kept, Lanes};
-use crate::graph::Graph;
+use crate::graph::{Graph, Node, StoredId};
 
 /// The plan's format version.
 pub const SCHEMA: u32 = 1;
@@ -96,12 +96,52 @@ pub enum PlanError {
         found: u32,
     },
     /// No such tensor.
-    #[error("the plan names the tensor '{tensor}', which the model does not store")]
+    #[error("the plan names the tensor '{tensor}', which the model does not store{}", suggestion(nearest.as_deref()))]
     UnknownTensor {
         /// The name.
         tensor: String,
+        /// The stored tensor of the most similar name.
+        nearest: Option<String>,
     },
-    /// No such index, or one that is never cut.
+    /// No such axis.
+    #[error("the plan names axis {axis} of '{tensor}', which has {rank} axes, counted from 0")]
+    UnknownAxis {
+        /// The tensor.
+        tensor: String,
+        /// The axis.
+        axis: usize,
+        /// How many there are.
+        rank: usize,
+    },
+    /// No such index.
+    #[error("the plan names index {index} of axis {axis} of '{tensor}', which has {extent} indices, counted from 0")]
+    UnknownIndex {
+        /// The tensor.
+        tensor: String,
+        /// The axis.
+        axis: usize,
+        /// The index.
+        index: usize,
+        /// How many there are.
+        extent: usize,
+    },
+    /// A removal without indices.
+    #[error("the plan names axis {axis} of '{tensor}' and no index of it; leave that entry out")]
+    Nothing {
+        /// The tensor.
+        tensor: String,
+        /// The axis.
+        axis: usize,
+    },
+    /// A fill of a node that does not read this tensor.
+    #[error("the plan fills '{tensor}' at node {node}, which does not read it; make the plan again for this model")]
+    OtherTensor {
+        /// The tensor.
+        tensor: String,
+        /// The node's position in the file.
+        node: usize,
+    },
+    /// An index that is never cut.
     #[error("the plan removes index {index} of axis {axis} of '{tensor}', which cannot be cut: {reason}")]
     NotALane {
         /// The tensor.
@@ -134,17 +174,25 @@ impl Plan {
     pub fn kept(&self, graph: &Graph, lanes: &Lanes) -> Result<Kept, PlanError> {
         let mut kept = Kept::all(lanes);
         for removal in &self.remove {
-            let stored = graph
-                .find_stored(&removal.tensor)
-                .ok_or_else(|| PlanError::UnknownTensor { tensor: removal.tensor.clone() })?;
-            let slots = lanes.stored_axis(graph, stored, removal.axis).unwrap_or_default();
+            let (tensor, axis) = (&removal.tensor, removal.axis);
+            let stored = find(graph, tensor)?;
+            let extent = extent(graph, stored, axis)?;
+            if removal.indices.is_empty() {
+                return Err(PlanError::Nothing { tensor: tensor.clone(), axis });
+            }
+            let slots = lanes.stored_axis(graph, stored, axis).unwrap_or_default();
             for &index in &removal.indices {
+                if index >= extent {
+                    return Err(PlanError::UnknownIndex { tensor: tensor.clone(), axis, index, extent });
+                }
                 match slots.get(index) {
                     Some(Some(lane)) => kept.0[lane.0 as usize] = false,
                     _ => return Err(not_a_lane(lanes, removal, index)),
                 }
             }
         }
+        self.fills.iter().try_for_each(|fill| fill.check(graph))?;
+        self.tensors.iter().try_for_each(|replaced| find(graph, &replaced.name).map(|_| ()))?;
         Ok(kept)
     }
 
@@ -161,6 +209,62 @@ impl Plan {
         }
         Ok(plan)
     }
+}
+
+impl Fill {
+    /// Whether what it names is there. That a constant can stand in there is for the cut to say.
+    fn check(&self, graph: &Graph) -> Result<(), PlanError> {
+        if self.tensor.is_empty() {
+            return Ok(());
+        }
+        let stored = find(graph, &self.tensor)?;
+        let extent = extent(graph, stored, self.axis)?;
+        let reads = |node: &Node| node.index == self.node && node.inputs.contains(&Some(graph.stored(stored).value));
+        if !graph.nodes.iter().any(reads) {
+            return Err(PlanError::OtherTensor { tensor: self.tensor.clone(), node: self.node });
+        }
+        match self.means.iter().find(|(index, _)| *index >= extent) {
+            None => Ok(()),
+            Some(&(index, _)) => {
+                Err(PlanError::UnknownIndex { tensor: self.tensor.clone(), axis: self.axis, index, extent })
+            }
+        }
+    }
+}
+
+/// The stored tensor of a name.
+fn find(graph: &Graph, tensor: &str) -> Result<StoredId, PlanError> {
+    graph.find_stored(tensor).ok_or_else(|| PlanError::UnknownTensor {
+        tensor: tensor.to_owned(),
+        nearest: nearest(graph, tensor).map(str::to_owned),
+    })
+}
+
+fn extent(graph: &Graph, stored: StoredId, axis: usize) -> Result<usize, PlanError> {
+    let shape = &graph.stored(stored).tensor.shape;
+    shape.get(axis).copied().ok_or_else(|| PlanError::UnknownAxis {
+        tensor: graph.stored_name(stored).to_owned(),
+        axis,
+        rank: shape.len(),
+    })
+}
+
+/// Names beyond this length are not compared.
+const LONGEST_NAME: usize = 256;
+/// Names less alike than this are no suggestion (Jaro–Winkler similarity).
+const LEAST_LIKENESS: f64 = 0.7;
+
+/// The stored tensor whose name is most like this one.
+fn nearest<'a>(graph: &'a Graph, name: &str) -> Option<&'a str> {
+    let names = graph.stored.iter().map(|stored| graph.value(stored.value).name.as_str());
+    let comparable = names.filter(|other| other.len().max(name.len()) <= LONGEST_NAME);
+    let scored = comparable.map(|other| (strsim::jaro_winkler(other, name), other));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= LEAST_LIKENESS).then_some(best.1)
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; did you mean '{name}'?"))
 }
 
 fn not_a_lane(lanes: &Lanes, removal: &Removal, index: usize) -> PlanError {

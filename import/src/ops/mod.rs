@@ -4,6 +4,7 @@
 //! small constants), `cost` (work as products of sizes) and `lanes` (which indices go together).
 //! Nothing outside this folder, and the lowering folders named like it, looks at an operator's name.
 
+mod beyond;
 mod bias;
 mod conv;
 mod cost_view;
@@ -23,6 +24,7 @@ mod shape;
 
 use std::ops::RangeInclusive;
 
+pub use beyond::{may_contract, may_hold_parameters};
 pub use bias::{Bias, BiasOf};
 pub use cost_view::{Cost, CostView, Product};
 pub use elementwise::broadcast;

@@ -124,6 +124,13 @@ impl ModelFile {
         }
     }
 
+    /// Bytes of the file and of the data files beside it. A data file that is missing counts nothing.
+    pub fn size(&self) -> u64 {
+        let beside = external_files(&self.proto).unwrap_or_default();
+        let sizes = beside.iter().filter_map(|file| Some(self.folder().join(file).metadata().ok()?.len()));
+        sizes.fold(self.bytes.len() as u64, u64::saturating_add)
+    }
+
     fn decode(path: Option<PathBuf>, bytes: Bytes) -> Result<Self, ProtoError> {
         let name = path.as_ref().map_or_else(|| "the model".to_owned(), |path| path.display().to_string());
         if bytes.is_empty() {

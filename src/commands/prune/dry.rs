@@ -38,6 +38,7 @@ pub(super) fn forecast(
     budgets: &[Budget],
     pictures: &Pictures,
 ) -> Result<Forecast> {
+    subject.has_lanes()?;
     let lanes = &subject.lanes;
     let scores = score::magnitude(&subject.model.graph, lanes)?;
     let kept = allocate(lanes, &scores, budgets, settings.allocation()?, settings.floor()?)?;
@@ -61,6 +62,8 @@ impl Forecast {
     pub(super) fn text(&self) -> String {
         let mut text = "The budget can be met.\n".to_owned();
         self.budgets.iter().for_each(|budget| text.push_str(&format!("  {}\n", budget.line())));
+        text.push_str(&format!("dense: {} MACs, {} parameters\n", self.dense.macs_text(), self.dense.params_text()));
+        self.dense.caveat().iter().for_each(|caveat| text.push_str(&format!("note: {caveat}\n")));
         text.push_str(&format!("lanes: {} in {} groups\n", self.lanes, self.groups));
         for (reason, count) in &self.pinned {
             text.push_str(&format!("pinned: {count} indices, {reason}\n"));
