@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use certify::runtimes::Batch;
-use images::data::{Dataset, ImageSet};
+use images::data::{DataError, Division, MeasureSet, Training};
 use images::preprocess::Preprocess;
 use import::Model;
 use import::graph::{Graph, ValueId};
@@ -13,8 +13,10 @@ use crate::settings::Settings;
 
 /// An open data set and how its pictures become inputs.
 pub(crate) struct Pictures {
-    /// The split that figures are measured on.
-    pub(crate) set: ImageSet,
+    /// Those that figures are measured on.
+    pub(crate) set: MeasureSet,
+    /// Those that espalier-torch trains on, or why there are none.
+    training: Result<Training, DataError>,
     /// From pictures to inputs.
     pub(crate) input: Preprocess,
 }
@@ -40,15 +42,26 @@ impl Pictures {
     pub(crate) fn open(settings: &Settings, model: &Model) -> Result<Self> {
         let dataset = images::data::open(settings.data()?)?;
         let input = preprocess(settings, model)?;
-        let set = measured_split(&dataset, settings.split.as_deref())?;
-        if set.is_empty() {
-            return Err(anyhow!("the split `{}` has no pictures; choose another with --split", set.name()));
-        }
-        Ok(Self { set, input })
+        let Division { measure, training } = dataset.divide(&settings.division())?;
+        Ok(Self { set: measure, training, input })
+    }
+
+    /// Those that espalier-torch trains on.
+    ///
+    /// # Errors
+    /// When there are none beside those that are measured.
+    pub(crate) fn training(&self) -> Result<&Training> {
+        self.training.as_ref().map_err(|error| error.clone().into())
+    }
+
+    /// The split that is measured whole; none where a part of one is held out.
+    pub(crate) fn measured_split(&self) -> Option<String> {
+        (!self.set.is_held_out()).then(|| self.set.name().to_owned())
     }
 
     /// Says how pictures become inputs. What cannot be inferred, and is wrong more often than anything else, is asked for.
     pub(crate) fn announce(&self, settings: &Settings, progress: &Progress) {
+        progress.note(&format!("figures on: {}", self.set.describe()));
         progress.note(&format!("input: {}", self.input.describe()));
         if settings.input.mean.is_none() && settings.input.std.is_none() {
             progress
@@ -81,18 +94,11 @@ impl Pictures {
     }
 }
 
-fn measured_split(dataset: &Dataset, split: Option<&str>) -> Result<ImageSet> {
-    Ok(match split {
-        Some(name) => dataset.split(name)?.clone(),
-        None => dataset.for_evaluation()?.clone(),
-    })
-}
-
 /// How pictures become a model's input, as set and inferred.
 ///
 /// # Errors
 /// When the model has not exactly one input of pictures, or a setting contradicts it.
-pub(crate) fn preprocess(settings: &Settings, model: &Model) -> Result<Preprocess> {
+fn preprocess(settings: &Settings, model: &Model) -> Result<Preprocess> {
     Ok(Preprocess::resolve(&input_shape(&model.graph)?, &settings.input)?)
 }
 

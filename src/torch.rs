@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, anyhow};
+use images::data::Choice;
 use images::preprocess::Preprocess;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -36,8 +37,8 @@ pub(crate) struct Job {
     pub(crate) teacher: Option<PathBuf>,
     /// The pictures.
     pub(crate) data: PathBuf,
-    /// The split to train on; the data set's own choice unless set.
-    pub(crate) split: Option<String>,
+    /// Which of them are trained on, and which are left to measure on.
+    pub(crate) division: Choice,
     /// Whether labels may be read.
     pub(crate) labels: bool,
     /// From pictures to inputs.

@@ -104,7 +104,8 @@ fn the_settings_file_has_the_same_keys_as_the_flags() {
     let (model, data) = (place.model("chain"), place.pictures("pictures"));
     let flags = ["--mean", "0.5", "--std", "0.25", "--scale", "1/255", "--split", "train", "--order", "bgr"];
     let by_flags = place.json(&[&["eval", &model, "--data", &data], &flags[..]].concat());
-    let file = "data = \"pictures\"\nsplit = \"train\"\n[input]\nmean = [0.5]\nstd = [0.25]\norder = \"bgr\"\n";
+    let file =
+        "data = \"pictures\"\n[measure]\nsplit = \"train\"\n[input]\nmean = [0.5]\nstd = [0.25]\norder = \"bgr\"\n";
     fs::write(place.path("espalier.toml"), file).unwrap();
     assert_eq!(place.json(&["eval", &model]), by_flags);
     assert_ne!(place.json(&["eval", &model, "--split", "test"]), by_flags);

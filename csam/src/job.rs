@@ -6,7 +6,7 @@
 
 use std::{fs, path::Path, path::PathBuf};
 
-use images::preprocess::Preprocess;
+use images::{data::Choice, preprocess::Preprocess};
 use import::lanes::Allocation;
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +23,9 @@ pub struct Job {
     pub teacher: Option<PathBuf>,
     /// A data set, or the word `procedural`.
     pub data: PathBuf,
-    /// The split to train on; by default the training split. The rest of the choice is the data set's.
+    /// Which of its pictures are trained on; those that figures are measured on are never read.
     #[serde(default)]
-    pub split: Option<String>,
+    pub division: Choice,
     /// Whether labels may be read; without them the teacher alone is learned from.
     #[serde(default = "yes")]
     pub labels: bool,

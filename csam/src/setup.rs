@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use images::{
-    data::{self, ImageSet},
+    data::{self, ForTraining, TrainSet, Training, ValidationSet},
     draw,
     laws::Law,
 };
@@ -45,7 +45,7 @@ pub struct Setup {
     /// Pictures to train on.
     pub train: Arc<Samples>,
     /// Pictures to watch the training by, not yet read.
-    validation: ImageSet,
+    validation: ValidationSet,
     /// Transformations to be robust against.
     pub laws: Vec<Law>,
     /// Where tensors live.
@@ -61,13 +61,17 @@ impl Setup {
         let device = session::device(&job.device)?;
         let opened = Model::open(&job.model)?;
         let model = with_free_batch(&opened)?;
-        let (train, validation) = splits(job)?;
+        let Training { train, validation } = data::open(&job.data)?.divide(&job.division)?.training?;
         let train = Arc::new(Samples::load(&some(&train, most, job.seed), &job.input, job.labels)?);
         if let Some(model) = &model {
             check_freed(&opened, model, &train, device)?;
         }
         let model = model.unwrap_or(opened);
-        events.note(&format!("{} training pictures read, {} held out", train.len(), validation.len()));
+        events.note(&format!(
+            "{} training pictures read, {} to watch the training by",
+            train.len(),
+            validation.pictures().len()
+        ));
         let lanes = Lanes::of(&model.graph, &job.keep);
         Ok(Self { lanes, model, train, validation, laws: laws(job)?, device })
     }
@@ -138,9 +142,9 @@ impl Setup {
     /// A digest of everything that the outcome depends on.
     fn identity(&self, job: &Job, phase: &str) -> String {
         let mut hash = Sha256::new();
-        let Job { search, tune, seed, threads, device, fresh, labels, budget, keep, input, split, .. } = job;
+        let Job { search, tune, seed, threads, device, fresh, labels, budget, keep, input, division, .. } = job;
         hash.update(format!(
-            "{phase}{search:?}{tune:?}{seed}{threads}{device}{fresh}{labels}{budget:?}{keep:?}{input:?}{split:?}"
+            "{phase}{search:?}{tune:?}{seed}{threads}{device}{fresh}{labels}{budget:?}{keep:?}{input:?}{division:?}"
         ));
         hash.update(&self.model.file.bytes);
         hash.update((self.train.len() as u64).to_le_bytes());
@@ -203,19 +207,12 @@ fn unlike(samples: &Samples, count: usize, device: Device) -> Result<Tensor, Csa
     Ok(Tensor::f_stack(&images, 0)?)
 }
 
-/// The pictures that training may read: (train, validation).
-fn splits(job: &Job) -> Result<(ImageSet, ImageSet), CsamError> {
-    let dataset = data::open(&job.data)?;
-    let Some(name) = &job.split else { return Ok(dataset.for_training(job.seed)?) };
-    let chosen = dataset.split(name)?;
-    Ok(chosen.hold_out((chosen.len() / 10).clamp(1, 5000), job.seed))
-}
-
-fn some(set: &ImageSet, most: usize, seed: u64) -> ImageSet {
-    if set.len() <= most {
+fn some(set: &TrainSet, most: usize, seed: u64) -> TrainSet {
+    let len = set.pictures().len();
+    if len <= most {
         return set.clone();
     }
-    let order = draw::permutation(set.len(), &mut draw::rng(seed, "some", 0, 0));
+    let order = draw::permutation(len, &mut draw::rng(seed, "some", 0, 0));
     set.select(&order[..most])
 }
 

@@ -157,7 +157,7 @@ fn wrong_jobs_are_refused_in_a_sentence() {
     assert!(refused(json!({ "model": bench.path("none.onnx") })).contains("none.onnx"));
     assert!(refused(json!({ "data": bench.path("none") })).contains("none"));
     assert!(refused(json!({ "device": "cuda:77" })).contains("cuda:77"));
-    assert!(refused(json!({ "split": "night" })).contains("night"));
+    assert!(refused(json!({ "division": { "train": "night" } })).contains("night"));
 }
 
 #[test]

@@ -1,26 +1,15 @@
 //! Folders, IDX, CIFAR batches and NumPy pairs, written by these tests and read back; and what is refused.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use flate2::{Compression, write::GzEncoder};
-use image::{ImageFormat, RgbImage};
+use image::ImageFormat;
 use images::data::{self, DataError, Dataset, Kind, Role};
 use proptest::prelude::*;
-use std::{fs, io::Write, path::Path};
+use std::{fs, io::Write};
+use support::{cifar_record, folder_of, idx, npy, write_picture};
 use tempfile::TempDir;
-
-/// A picture of one colour in any format.
-fn write_picture(path: &Path, colour: [u8; 3]) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    RgbImage::from_pixel(4, 3, image::Rgb(colour)).save(path).unwrap();
-}
-
-fn folder_of(files: &[&str]) -> TempDir {
-    let root = tempfile::tempdir().unwrap();
-    for (index, file) in files.iter().enumerate() {
-        write_picture(&root.path().join(file), [10 * index as u8, 100, 200]);
-    }
-    root
-}
 
 fn open(root: &TempDir) -> Dataset {
     data::open(root.path()).unwrap()
@@ -58,7 +47,7 @@ fn class_folders_alone_are_one_labelled_set_ordered_by_number_where_they_are_num
 #[test]
 fn a_flat_folder_has_no_labels() {
     let set = open(&folder_of(&["a.png", "b.ppm"]));
-    let all = set.for_evaluation().unwrap();
+    let all = set.split("all").unwrap();
     assert_eq!((all.len(), all.label(0), set.classes.len()), (2, None, 0));
     assert!(all.labels().unwrap_err().to_string().contains("no labels"));
 }
@@ -120,13 +109,6 @@ fn a_split_that_is_not_there_is_answered_with_those_that_are() {
     assert!(error.contains("`test`, only train, val"), "{error}");
 }
 
-fn idx(shape: &[u32], bytes: &[u8]) -> Vec<u8> {
-    let mut file = vec![0, 0, 8, shape.len() as u8];
-    shape.iter().for_each(|n| file.extend(n.to_be_bytes()));
-    file.extend(bytes);
-    file
-}
-
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
@@ -168,11 +150,6 @@ fn idx_files_that_contradict_themselves_are_refused() {
     assert!(matches!(with(images(), idx(&[2, 1], &[0; 2])), DataError::Unsupported { .. }));
 }
 
-/// Records of CIFAR-10's binary form: red, green and blue planes of one value each.
-fn cifar_record(label: u8, colour: [u8; 3]) -> Vec<u8> {
-    [vec![label], vec![colour[0]; 1024], vec![colour[1]; 1024], vec![colour[2]; 1024]].concat()
-}
-
 #[test]
 fn cifar_batches_in_order_with_their_class_names() {
     let root = tempfile::tempdir().unwrap();
@@ -192,16 +169,6 @@ fn cifar_batches_in_order_with_their_class_names() {
     assert!(matches!(refused(&root), DataError::Damaged { .. }));
     write("test_batch.bin", &cifar_record(3, [0; 3]));
     assert!(refused(&root).to_string().contains("label 3 with only 3 classes"));
-}
-
-fn npy(dtype: &str, shape: &[usize], bytes: &[u8]) -> Vec<u8> {
-    let axes: String = shape.iter().map(|n| format!("{n}, ")).collect();
-    let header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({axes}), }}\n");
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend((header.len() as u16).to_le_bytes());
-    file.extend(header.as_bytes());
-    file.extend(bytes);
-    file
 }
 
 #[test]
@@ -256,22 +223,6 @@ proptest! {
         fs::write(root.path().join("idx"), [&[0, 0, 8, 3][..], &bytes].concat()).unwrap();
         let _ = data::open(root.path());
     }
-}
-
-#[test]
-fn a_held_out_part_is_balanced_disjoint_and_a_function_of_the_seed() {
-    let files: Vec<String> =
-        (0..40).map(|i| format!("{}/{i}.png", if i % 4 == 0 { "rare" } else { "usual" })).collect();
-    let set = open(&folder_of(&files.iter().map(String::as_str).collect::<Vec<_>>()));
-    let names = |set: &data::ImageSet| (0..set.len()).map(|i| set.picture_name(i)).collect::<Vec<_>>();
-    let (kept, held) = set.splits[0].hold_out(8, 5);
-    assert_eq!((kept.len(), held.len()), (32, 8));
-    assert_eq!(held.labels().unwrap().iter().filter(|label| **label == 0).count(), 2);
-    assert!(names(&held).iter().all(|name| !names(&kept).contains(name)));
-    assert_eq!(names(&set.splits[0].hold_out(8, 5).1), names(&held));
-    assert_ne!(names(&set.splits[0].hold_out(8, 6).1), names(&held));
-    let (train, validation) = set.for_training(5).unwrap();
-    assert_eq!((train.len(), validation.len(), validation.role()), (36, 4, Role::Validation));
 }
 
 #[test]

@@ -61,12 +61,12 @@ fn photos_from_folders_fit_a_network_of_photographs() {
     assert_eq!(set.kind, Kind::Folder);
     assert_eq!(set.classes[0], "airplanes");
     let train = set.split("train").unwrap();
-    let val = set.for_evaluation().unwrap();
+    let val = set.divide(&data::Choice::default()).unwrap().measure;
     assert_eq!((train.len(), val.len(), val.name()), (600, 180, "val"));
     let network = Preprocess::infer(&[None, Some(3), Some(224), Some(224)]).unwrap();
     let pixels = val.pixels_all(&network, 0..180).unwrap();
     assert!(pixels.iter().all(|p| (p.channels, p.height, p.width) == (3, 224, 224)));
     // The 14 greyscale files of both splits become colour pictures with equal planes.
     let grey = |set: &data::ImageSet| (0..set.len()).filter(|i| set.picture(*i).unwrap().channels == 1).count();
-    assert_eq!(grey(train) + grey(val), 14);
+    assert_eq!(grey(train) + grey(&val), 14);
 }

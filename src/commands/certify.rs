@@ -37,6 +37,8 @@ pub(crate) struct Flags {
     #[serde(flatten)]
     data: flags::Data,
     #[command(flatten)]
+    measure: flags::Measure,
+    #[command(flatten)]
     certify: flags::Certify,
     #[command(flatten)]
     #[serde(flatten)]

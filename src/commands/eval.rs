@@ -32,6 +32,8 @@ pub(crate) struct Flags {
     #[serde(flatten)]
     data: flags::Data,
     #[command(flatten)]
+    measure: flags::Measure,
+    #[command(flatten)]
     #[serde(flatten)]
     run: flags::Run,
 }
@@ -43,6 +45,8 @@ struct Found {
     /// Whether a copy with a free batch axis was run.
     freed_copy: bool,
     split: String,
+    /// Which pictures those are, in words.
+    measured: String,
     input: Preprocess,
     top1: Proportion,
 }
@@ -62,6 +66,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         model: subject.path,
         freed_copy: ran.freed,
         split: pictures.set.name().to_owned(),
+        measured: pictures.set.describe(),
         input: pictures.input,
         top1: measured.top1,
     };

@@ -49,6 +49,8 @@ pub(crate) struct Flags {
     #[serde(flatten)]
     data: flags::Data,
     #[command(flatten)]
+    measure: flags::Measure,
+    #[command(flatten)]
     #[serde(flatten)]
     export: flags::Export,
     #[command(flatten)]

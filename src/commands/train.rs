@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use images::preprocess::Preprocess;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -13,7 +14,7 @@ use super::prune::splice;
 use crate::digest;
 use crate::numbers::{or_absent, percent};
 use crate::output::Outcome;
-use crate::pictures::preprocess;
+use crate::pictures::Pictures;
 use crate::run::{Recipe, Run, publish};
 use crate::settings::{Settings, flags};
 use crate::subject::{Subject, not_the_source};
@@ -48,6 +49,10 @@ pub(crate) struct Flags {
     #[serde(flatten)]
     data: flags::Data,
     #[command(flatten)]
+    train: flags::Train,
+    #[command(flatten)]
+    measure: flags::LeftToMeasure,
+    #[command(flatten)]
     tune: flags::Tune,
     #[command(flatten)]
     #[serde(flatten)]
@@ -78,11 +83,13 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &flags.set.set)?;
     not_the_source(&flags.model, &flags.out)?;
     let subject = Subject::open(&flags.model, &[])?;
-    images::data::open(settings.data()?)?;
+    let pictures = Pictures::open(&settings, &subject.model)?;
+    pictures.training()?;
+    context.progress.note(&format!("left to measure on: {}", pictures.set.describe()));
     let torch = Torch::require()?;
     let mut run = Run::open(&folder(&flags.out), &recipe(flags, &settings)?, flags.resume, &context.progress)?;
     let plan = run.work("train/plan.json");
-    let job = job(flags, &settings, &subject, &run)?;
+    let job = job(flags, &settings, &subject, pictures.input, &run)?;
     let training: Map<String, Value> = run.stage("train", &[&plan], |run| {
         torch.run("train", &job, &run.work("train.job.json"), Some(&run.path("log.jsonl")), &context.progress)
     })?;
@@ -109,14 +116,14 @@ fn recipe(flags: &Flags, settings: &Settings) -> Result<Recipe> {
     Recipe::new("train", &model, Some(&rest), settings)
 }
 
-fn job(flags: &Flags, settings: &Settings, subject: &Subject, run: &Run) -> Result<Job> {
+fn job(flags: &Flags, settings: &Settings, subject: &Subject, input: Preprocess, run: &Run) -> Result<Job> {
     Ok(Job {
         model: subject.path.clone(),
         teacher: flags.teacher.clone(),
         data: settings.data()?.to_path_buf(),
-        split: settings.split.clone(),
+        division: settings.division(),
         labels: settings.labels.unwrap_or(true),
-        input: preprocess(settings, &subject.model)?,
+        input,
         budget: Vec::new(),
         keep: Vec::new(),
         search: toml::Table::new(),

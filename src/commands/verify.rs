@@ -34,6 +34,8 @@ pub(crate) struct Flags {
     #[serde(flatten)]
     data: flags::Data,
     #[command(flatten)]
+    measure: flags::Measure,
+    #[command(flatten)]
     verify: flags::Verify,
     #[command(flatten)]
     #[serde(flatten)]

@@ -13,11 +13,50 @@ pub(crate) struct Data {
     /// Pictures: a folder, parquet, CIFAR-10 batches, IDX or .npy files, or the word `procedural`.
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
-    /// The split figures are measured on; test, else validation, else all.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) split: Option<String>,
+    #[command(flatten)]
+    pub(crate) division: Division,
     #[command(flatten)]
     pub(crate) input: Input,
+}
+
+/// What decides the pictures that are held out where no split serves.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct Division {
+    /// Decides, with their names, which pictures are held out where no split serves; 0 unless given. `eval` measures
+    /// what `prune` and `train` have held out when it is given the same.
+    #[arg(id = "division_seed", long = "division-seed", value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// Which pictures are trained on.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct Train {
+    /// The split to train on; the training split, else the unsplit set, unless given.
+    #[arg(id = "train_split", long = "train-split", value_name = "NAME")]
+    pub(crate) split: Option<String>,
+}
+
+/// Which pictures figures are measured on.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct Measure {
+    /// The split figures are measured on; test, else validation, else a tenth held out of the others, unless given.
+    #[arg(id = "measure_split", long = "measure-split", visible_alias = "split", value_name = "NAME")]
+    pub(crate) split: Option<String>,
+}
+
+/// The same for a command to which a bare `--split` could as well mean the pictures that it trains on.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct LeftToMeasure {
+    /// The split that is left to measure on; test, else validation, else a tenth held out of the others, unless given.
+    #[arg(id = "measure_split", long = "measure-split", value_name = "NAME")]
+    pub(crate) split: Option<String>,
+    #[arg(long = "split", hide = true, value_parser = ambiguous_split)]
+    #[serde(skip)]
+    bare: Option<String>,
 }
 
 /// From pictures to a network's input.
@@ -218,6 +257,10 @@ pub(crate) struct Verify {
     /// Runtimes, the reference first; ort,tract,torch unless given.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = ["ort", "tract", "torch"])]
     pub(crate) runtimes: Option<Vec<String>>,
+}
+
+fn ambiguous_split(_: &str) -> Result<String, String> {
+    Err("say --train-split for the pictures to train on, or --measure-split for those to keep for measuring".to_owned())
 }
 
 /// A number, or one divided by another as in `1/255`.

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use certify::runtimes::Kind;
+use images::data::Choice;
 use images::preprocess::InputSettings;
 use import::lanes::{Allocation, Budget};
 use serde::{Deserialize, Serialize};
@@ -37,8 +38,6 @@ const FILE: &str = "espalier.toml";
 pub(crate) struct Settings {
     /// The pictures.
     pub(crate) data: Option<PathBuf>,
-    /// Which split figures are measured on.
-    pub(crate) split: Option<String>,
     /// What may remain.
     pub(crate) to: Option<Vec<String>>,
     /// Stored tensors that stay whole: a part of their name each.
@@ -55,6 +54,12 @@ pub(crate) struct Settings {
     pub(crate) labels: Option<bool>,
     /// Whether the slim file shall take any batch.
     pub(crate) free_batch: Option<bool>,
+    /// Which pictures are trained on.
+    pub(crate) train: Part,
+    /// Which pictures figures are measured on.
+    pub(crate) measure: Part,
+    /// What decides which pictures are held out.
+    pub(crate) division: DivisionSeed,
     /// From pictures to inputs.
     pub(crate) input: InputSettings,
     /// How lanes are chosen; read by espalier-torch.
@@ -65,6 +70,22 @@ pub(crate) struct Settings {
     pub(crate) certify: certificates::Certify,
     /// How runtimes are compared.
     pub(crate) verify: Verify,
+}
+
+/// Some of the pictures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Part {
+    /// Their split.
+    pub(crate) split: Option<String>,
+}
+
+/// What decides, beside their names, which pictures are held out where no split serves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DivisionSeed {
+    /// Not the run's seed: several runs, and measurements after them, share one division.
+    pub(crate) seed: Option<u64>,
 }
 
 /// How runtimes are compared.
@@ -108,6 +129,15 @@ impl Settings {
         self.data
             .as_deref()
             .ok_or_else(|| anyhow!("no pictures were given; name them with --data FOLDER (or `--data procedural`)"))
+    }
+
+    /// How the pictures are divided: the same for every command and for espalier-torch.
+    pub(crate) fn division(&self) -> Choice {
+        Choice {
+            train: self.train.split.clone(),
+            measure: self.measure.split.clone(),
+            seed: self.division.seed.unwrap_or_default(),
+        }
     }
 
     /// The budgets.
@@ -199,7 +229,8 @@ impl Settings {
             None => self.certify.clone(),
         };
         Ok(Self {
-            split: Some(pictures.set.name().to_owned()),
+            measure: Part { split: pictures.measured_split() },
+            division: DivisionSeed { seed: Some(self.division().seed) },
             seed: Some(self.seed()),
             threads: Some(threads),
             device: Some(self.device().to_owned()),

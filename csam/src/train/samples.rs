@@ -1,8 +1,12 @@
-//! The pictures of one split, ready to be read in any order many times.
+//! Pictures that training may see, ready to be read in any order many times.
 
 use std::ops::Range;
 
-use images::{Pixels, data::ImageSet, preprocess::Preprocess};
+use images::{
+    Pixels,
+    data::{ForTraining, ImageSet},
+    preprocess::Preprocess,
+};
 
 use crate::CsamError;
 
@@ -28,11 +32,12 @@ struct Decoded {
 }
 
 impl Samples {
-    /// Reads a split. Labels are left out where `labels` is false.
+    /// Reads pictures that training may see. Labels are left out where `labels` is false.
     ///
     /// # Errors
     /// A picture cannot be decoded or does not fit the network.
-    pub fn load(set: &ImageSet, preprocess: &Preprocess, labels: bool) -> Result<Self, CsamError> {
+    pub fn load(set: &impl ForTraining, preprocess: &Preprocess, labels: bool) -> Result<Self, CsamError> {
+        let set = set.pictures();
         let labels = if labels && set.has_labels() { Some(set.labels()?) } else { None };
         let size = preprocess.len().checked_mul(set.len());
         let decoded = match size {

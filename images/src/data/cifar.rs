@@ -52,9 +52,8 @@ fn read(paths: &[PathBuf]) -> Result<(Vec<u32>, Raw), DataError> {
             pixels.extend_from_slice(&record[1..]);
         }
     }
-    let path = paths.first().cloned().unwrap_or_default();
     let values = Values::Bytes(pixels);
-    Ok((labels, Raw { path, channels: 3, height: SIDE, width: SIDE, planes: true, values }))
+    Ok((labels, Raw { files: paths.to_vec(), channels: 3, height: SIDE, width: SIDE, planes: true, values }))
 }
 
 fn class_names(batch: &Path) -> Result<Option<Vec<String>>, DataError> {

@@ -88,12 +88,34 @@ pub enum DataError {
         split: String,
     },
     /// No split of that name.
-    #[error("the data set has no split `{name}`, only {there}; choose one with --split")]
+    #[error("the data set has no split `{name}`, only {there}; name one of these, or add the pictures")]
     NoSplit {
         /// What was asked for.
         name: String,
         /// What there is.
         there: String,
+    },
+    /// One split for two purposes.
+    #[error(
+        "the split `{split}` would be both trained on and measured; name another one with --train-split or --measure-split"
+    )]
+    TrainedAndMeasured {
+        /// The split.
+        split: String,
+    },
+    /// Nothing is left to measure on.
+    #[error("the split `{split}` has no pictures to measure on; add some, or name another with --measure-split")]
+    NothingToMeasure {
+        /// The split.
+        split: String,
+    },
+    /// Too few pictures to train on some, to watch the training by others and to measure yet others.
+    #[error(
+        "no pictures are left in `{split}`: training needs at least one to fit, another to be watched by, and others to measure on; add pictures"
+    )]
+    NothingToTrain {
+        /// The part that came out empty.
+        split: String,
     },
     /// A number beyond the end.
     #[error("the split `{split}` has {len} pictures, so there is no number {index}")]

@@ -12,17 +12,31 @@ use std::{
 };
 
 /// Encoded files, read when asked for.
-struct Files(Vec<PathBuf>);
+struct Files {
+    /// The split's folder, which no picture's key contains.
+    folder: PathBuf,
+    paths: Vec<PathBuf>,
+}
 
 impl Source for Files {
     fn picture(&self, index: usize) -> Result<Picture, DataError> {
-        let path = &self.0[index];
+        let path = &self.paths[index];
         let bytes = fs::read(path).map_err(DataError::unreadable(path))?;
         Picture::decode(&bytes).map_err(|reason| DataError::Picture { name: self.name(index), reason })
     }
 
     fn name(&self, index: usize) -> String {
-        self.0[index].display().to_string()
+        self.paths[index].display().to_string()
+    }
+
+    fn key(&self, index: usize) -> String {
+        let path = &self.paths[index];
+        let below = path.strip_prefix(&self.folder).unwrap_or(path);
+        below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+    }
+
+    fn files(&self, positions: &[usize]) -> Vec<PathBuf> {
+        positions.iter().map(|position| self.paths[*position].clone()).collect()
     }
 }
 
@@ -33,6 +47,12 @@ struct Split {
     pictures: Vec<(Option<String>, PathBuf)>,
 }
 
+impl Split {
+    fn folder(&self, listing: &Listing) -> PathBuf {
+        if self.role == Role::Whole { listing.root.clone() } else { listing.root.join(&self.name) }
+    }
+}
+
 pub(super) fn open(listing: &Listing) -> Result<Dataset, DataError> {
     let splits = splits(listing)?;
     for split in &splits {
@@ -40,7 +60,7 @@ pub(super) fn open(listing: &Listing) -> Result<Dataset, DataError> {
     }
     let classes = classes(listing, &splits)?;
     refuse_empty_classes(listing, &splits, &classes)?;
-    let splits = splits.into_iter().map(|split| set(split, &classes)).collect();
+    let splits = splits.into_iter().map(|split| set(listing, split, &classes)).collect();
     Ok(Dataset { kind: Kind::Folder, classes, splits })
 }
 
@@ -124,10 +144,7 @@ fn refuse_empty_classes(listing: &Listing, splits: &[Split], classes: &[String])
     if classes.is_empty() {
         return Ok(());
     }
-    let parents: Vec<PathBuf> = splits
-        .iter()
-        .map(|split| if split.role == Role::Whole { listing.root.clone() } else { listing.root.join(&split.name) })
-        .collect();
+    let parents: Vec<PathBuf> = splits.iter().map(|split| split.folder(listing)).collect();
     let is_class = |folder: &Path| folder.parent().is_some_and(|parent| parents.iter().any(|p| p == parent));
     let holds_pictures = |folder: &Path| listing.files.iter().any(|(file, _)| file.starts_with(folder));
     match listing.folders.iter().find(|folder| is_class(folder) && !holds_pictures(folder)) {
@@ -138,10 +155,11 @@ fn refuse_empty_classes(listing: &Listing, splits: &[Split], classes: &[String])
     }
 }
 
-fn set(split: Split, classes: &[String]) -> ImageSet {
+fn set(listing: &Listing, split: Split, classes: &[String]) -> ImageSet {
     let number = |name: &String| classes.iter().position(|class| class == name).map(|n| n as u32);
     let labels: Option<Vec<u32>> = split.pictures.iter().map(|(class, _)| class.as_ref().and_then(number)).collect();
-    let files: Vec<PathBuf> = split.pictures.into_iter().map(|(_, path)| path).collect();
-    let len = files.len();
-    ImageSet::new(&split.name, split.role, Arc::new(Files(files)), len, labels)
+    let folder = split.folder(listing);
+    let paths: Vec<PathBuf> = split.pictures.into_iter().map(|(_, path)| path).collect();
+    let len = paths.len();
+    ImageSet::new(&split.name, split.role, Arc::new(Files { folder, paths }), len, labels)
 }

@@ -30,7 +30,7 @@ fn array(path: &Path) -> Result<pairs::Array, DataError> {
             classes::labels_from(path, &numbers).map(pairs::Array::Labels)
         }
         [_, height, width] if height > 0 && width > 0 => Ok(pairs::Array::Pictures(Raw {
-            path: path.into(),
+            files: vec![path.into()],
             channels: 1,
             height,
             width,

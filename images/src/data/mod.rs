@@ -1,10 +1,12 @@
 //! Image sets: opened by what they contain, split by what their files are called.
 //!
 //! One file per form. Each finds its files in a listing, checks what can be checked without decoding, and gives
-//! [`ImageSet`]s whose pictures are decoded when they are asked for.
+//! [`ImageSet`]s whose pictures are decoded when they are asked for. [`Dataset::divide`] decides which of them are
+//! trained on and which are measured.
 
 mod cifar;
 mod classes;
+mod division;
 mod error;
 mod folder;
 mod idx;
@@ -20,6 +22,7 @@ use crate::procedural;
 use listing::Listing;
 use std::path::Path;
 
+pub use division::{Choice, Division, ForTraining, MeasureSet, TrainSet, Training, ValidationSet};
 pub use error::DataError;
 pub use set::{Digest, ImageSet, Source};
 pub use split::Role;
@@ -107,33 +110,6 @@ impl Dataset {
     /// The split with this role.
     pub fn role(&self, role: Role) -> Option<&ImageSet> {
         self.splits.iter().find(|set| set.role() == role)
-    }
-
-    /// What a figure is measured on unless a split is named: test, else validation, else the whole unsplit set.
-    ///
-    /// # Errors
-    /// There is only a training split.
-    pub fn for_evaluation(&self) -> Result<&ImageSet, DataError> {
-        [Role::Test, Role::Validation, Role::Whole]
-            .into_iter()
-            .find_map(|role| self.role(role))
-            .ok_or_else(|| DataError::NoSplit { name: "test".to_owned(), there: self.split_names() })
-    }
-
-    /// What a search may read: (training, validation). Where there is no validation split, a tenth of the training
-    /// pictures (at most 5,000), drawn by `seed`, is held out. The test split is never part of it.
-    ///
-    /// # Errors
-    /// There is neither a training split nor an unsplit set.
-    pub fn for_training(&self, seed: u64) -> Result<(ImageSet, ImageSet), DataError> {
-        let train = self
-            .role(Role::Train)
-            .or_else(|| self.role(Role::Whole))
-            .ok_or_else(|| DataError::NoSplit { name: "train".to_owned(), there: self.split_names() })?;
-        match self.role(Role::Validation) {
-            Some(validation) => Ok((train.clone(), validation.clone())),
-            None => Ok(train.hold_out((train.len() / 10).clamp(1, 5000), seed)),
-        }
     }
 
     fn split_names(&self) -> String {

@@ -52,7 +52,7 @@ fn pictures(
         "<f4" => Values::Floats(unit_range(path, floats(&npy.bytes))?),
         other => return Err(unsupported_type(path, other, "pictures are of type uint8 or float32 (little-endian)")),
     };
-    Ok(pairs::Array::Pictures(Raw { path: path.into(), channels, height, width, planes, values }))
+    Ok(pairs::Array::Pictures(Raw { files: vec![path.into()], channels, height, width, planes, values }))
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

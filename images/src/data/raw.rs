@@ -14,8 +14,8 @@ pub(super) enum Values {
 
 /// Pictures of one size, one after the other.
 pub(super) struct Raw {
-    /// The file, for messages.
-    pub(super) path: PathBuf,
+    /// The files it was read from, the first one standing for all in messages.
+    pub(super) files: Vec<PathBuf>,
     pub(super) channels: usize,
     pub(super) height: usize,
     pub(super) width: usize,
@@ -51,7 +51,12 @@ impl Source for Raw {
     }
 
     fn name(&self, index: usize) -> String {
-        format!("{} picture {index}", self.path.display())
+        let file = self.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+        format!("{file} picture {index}")
+    }
+
+    fn files(&self, _positions: &[usize]) -> Vec<PathBuf> {
+        self.files.clone()
     }
 }
 

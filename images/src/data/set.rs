@@ -1,10 +1,17 @@
 //! One split: pictures that are decoded when asked for, and their labels.
 
 use super::{DataError, Role};
-use crate::{Picture, Pixels, draw, preprocess::Preprocess};
+use crate::{Picture, Pixels, preprocess::Preprocess};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    fs::File,
+    io::Read,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Pictures decoded together while a digest is taken: enough to keep every thread busy, few enough to hold.
 const DIGEST_CHUNK: usize = 512;
@@ -19,6 +26,17 @@ pub trait Source: Send + Sync {
 
     /// What a message calls picture `index`: a file, or a file and a number.
     fn name(&self, index: usize) -> String;
+
+    /// What tells picture `index` from the others of its split, wherever the data set lies: by default its number.
+    fn key(&self, index: usize) -> String {
+        index.to_string()
+    }
+
+    /// The files that the pictures at these positions are stored in, each once, in a fixed order; none for pictures
+    /// that are computed.
+    fn files(&self, _positions: &[usize]) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 /// One split of a data set, or a selection from one. Cheap to clone; pictures are decoded when asked for.
@@ -101,6 +119,11 @@ impl ImageSet {
         self.position(index).map_or_else(|_| format!("number {index}"), |position| self.source.name(position))
     }
 
+    /// What tells picture `index` from the others of its split, wherever the data set lies; empty where there is none.
+    pub fn key(&self, index: usize) -> String {
+        self.position(index).map_or_else(|_| String::new(), |position| self.source.key(position))
+    }
+
     /// Decodes picture `index` for a network.
     ///
     /// # Errors
@@ -130,22 +153,9 @@ impl ImageSet {
         Self { indices, ..self.clone() }
     }
 
-    /// Splits off `n` pictures drawn by `seed`: (the rest as training split, those as validation split), both in the
-    /// original order. With labels, every class gives its share.
-    pub fn hold_out(&self, n: usize, seed: u64) -> (Self, Self) {
-        let mut order = draw::permutation(self.len(), &mut draw::rng(seed, "hold-out", 0, 0));
-        if let Ok(labels) = self.labels() {
-            order = interleaved(&order, &labels);
-        }
-        let mut held = vec![false; self.len()];
-        order.iter().take(n).for_each(|index| held[*index] = true);
-        let part = |name: &str, role, wanted| Self {
-            name: name.to_owned(),
-            role,
-            indices: self.indices.iter().zip(&held).filter(|(_, h)| **h == wanted).map(|(i, _)| *i).collect(),
-            ..self.clone()
-        };
-        (part(&self.name, self.role, false), part("validation (held out)", Role::Validation, true))
+    /// The same pictures under another name, for another purpose.
+    pub(super) fn called(self, name: &str, role: Role) -> Self {
+        Self { name: name.to_owned(), role, ..self }
     }
 
     /// Digests of the decoded pixels and of the labels.
@@ -164,6 +174,23 @@ impl ImageSet {
         }
         let labels = self.labels().ok().map(|labels| hex(&Sha256::digest(label_bytes(&labels))));
         Ok(Digest { pixels: hex(&hasher.finalize()), labels })
+    }
+
+    /// SHA-256 of all that decides the pictures, as lower-case hexadecimal text: their keys and labels, and the bytes of
+    /// the files that hold them. Nothing is decoded, and where the files lie does not matter.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn digest_files(&self) -> Result<String, DataError> {
+        let mut hasher = Sha256::new();
+        hasher.update(format!("{}\0", self.name));
+        for index in 0..self.len() {
+            hasher.update(format!("{}\0{:?}\0", self.key(index), self.label(index)));
+        }
+        let files = self.source.files(&self.indices);
+        let digests: Vec<_> = files.par_iter().map(|file| digest_file(file)).collect::<Result<_, DataError>>()?;
+        digests.iter().for_each(|digest| hasher.update(digest));
+        Ok(hex(&hasher.finalize()))
     }
 
     fn position(&self, index: usize) -> Result<usize, DataError> {
@@ -186,19 +213,18 @@ impl fmt::Debug for ImageSet {
     }
 }
 
-/// Reorders so that the first n of any n hold every class in proportion, each class in the given order.
-fn interleaved(order: &[usize], labels: &[u32]) -> Vec<usize> {
-    let mut classes = std::collections::BTreeMap::<u32, Vec<usize>>::new();
-    order.iter().for_each(|index| classes.entry(labels[*index]).or_default().push(*index));
-    let mut ranked: Vec<(f64, usize)> = classes
-        .values()
-        .flat_map(|class| {
-            let place = |turn: usize| (turn as f64 + 0.5) / class.len() as f64;
-            class.iter().enumerate().map(move |(turn, index)| (place(turn), *index))
-        })
-        .collect();
-    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-    ranked.into_iter().map(|(_, index)| index).collect()
+/// SHA-256 of a file's bytes.
+fn digest_file(path: &Path) -> Result<[u8; 32], DataError> {
+    let unreadable = DataError::unreadable(path);
+    let mut file = File::open(path).map_err(&unreadable)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer).map_err(&unreadable)? {
+            0 => return Ok(hasher.finalize().into()),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
 }
 
 fn label_bytes(labels: &[u32]) -> Vec<u8> {

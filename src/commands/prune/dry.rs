@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use images::data::ForTraining as _;
 use import::lanes::{Budget, allocate, score};
 use serde::Serialize;
 
@@ -23,7 +24,10 @@ pub(super) struct Forecast {
     /// Operators that are worked around, and why.
     opaque: Vec<String>,
     split: String,
+    /// How many pictures are measured, which of all they are, in words, and how many are trained on.
     pictures: usize,
+    measured: String,
+    trained: usize,
     labels: bool,
     input: String,
 }
@@ -53,6 +57,8 @@ pub(super) fn forecast(
         opaque: subject.model.refusals.iter().map(ToString::to_string).collect(),
         split: pictures.set.name().to_owned(),
         pictures: pictures.set.len(),
+        measured: pictures.set.describe(),
+        trained: pictures.training()?.train.pictures().len(),
         labels: pictures.set.has_labels(),
         input: pictures.input.describe(),
     })
@@ -70,7 +76,8 @@ impl Forecast {
         }
         self.opaque.iter().for_each(|reason| text.push_str(&format!("opaque: {reason}\n")));
         let labels = if self.labels { "with labels" } else { "without labels" };
-        text.push_str(&format!("figures on: {} pictures of `{}`, {labels}\n", self.pictures, self.split));
+        text.push_str(&format!("figures on: {}, {labels}\n", self.measured));
+        text.push_str(&format!("trained on: {} pictures\n", self.trained));
         text.push_str(&format!("input: {}\nNothing was written.\n", self.input));
         text
     }

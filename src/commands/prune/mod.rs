@@ -54,6 +54,10 @@ pub(crate) struct Flags {
     #[serde(flatten)]
     data: flags::Data,
     #[command(flatten)]
+    train: flags::Train,
+    #[command(flatten)]
+    measure: flags::Measure,
+    #[command(flatten)]
     search: flags::Search,
     #[command(flatten)]
     tune: flags::Tune,
@@ -89,6 +93,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         freed::must_be_free(&subject.model)?;
     }
     let pictures = Pictures::open(&settings, &subject.model)?;
+    pictures.training()?;
     let asked = settings;
     let settings = asked.decided(&pictures)?;
     let forecast = dry::forecast(&subject, &settings, &budgets, &pictures)?;

@@ -198,7 +198,7 @@ impl Stages<'_> {
             model,
             teacher: Some(self.subject.path.clone()),
             data: settings.data()?.to_path_buf(),
-            split: None,
+            division: settings.division(),
             labels: settings.labels.unwrap_or(true),
             input: self.pictures.input.clone(),
             budget: settings.to.clone().unwrap_or_default(),

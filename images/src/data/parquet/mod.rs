@@ -124,6 +124,12 @@ impl Source for Rows {
         let start = self.0.iter().find(|(_, group)| group.path == *path).map_or(0, |(first, _)| *first);
         format!("{} row {}", path.display(), index - start)
     }
+
+    fn files(&self, _positions: &[usize]) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = self.0.iter().map(|(_, group)| group.path.clone()).collect();
+        paths.dedup();
+        paths
+    }
 }
 
 impl Rows {
