@@ -1,8 +1,9 @@
-//! Pictures for a network: the data set, the split that figures are measured on, and the way to the network's input.
+//! Pictures for a network: which are measured and which are trained on, what is to be said about them, and the way to the
+//! network's input.
 
 use anyhow::{Result, anyhow};
 use certify::runtimes::Batch;
-use images::data::{DataError, Division, MeasureSet, Training};
+use images::data::{DataError, Dataset, Division, ForTraining as _, ImageSet, MeasureSet, Training};
 use images::preprocess::Preprocess;
 use import::Model;
 use import::graph::{Graph, ValueId};
@@ -19,19 +20,30 @@ pub(crate) struct Pictures {
     training: Result<Training, DataError>,
     /// From pictures to inputs.
     pub(crate) input: Preprocess,
+    /// What the data set and the model together call for, one sentence each.
+    remarks: Vec<String>,
 }
 
-/// What was measured on, as a report names it.
+/// The pictures that a run reads, as its identity and its report name them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DataDigest {
-    /// The split.
+    /// What figures are measured on.
+    pub(crate) measured: PartDigest,
+    /// What weights and masks are fitted on.
+    pub(crate) trained: PartDigest,
+    /// What trainings are watched and stopped by.
+    pub(crate) watched: PartDigest,
+}
+
+/// Some of the pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PartDigest {
+    /// Their split.
     pub(crate) split: String,
-    /// How many pictures it has.
+    /// How many they are.
     pub(crate) pictures: usize,
-    /// SHA-256 of all decoded pixels.
-    pub(crate) pixels: String,
-    /// SHA-256 of all labels, where there are any.
-    pub(crate) labels: Option<String>,
+    /// SHA-256 of their names, labels and files' bytes.
+    pub(crate) files: String,
 }
 
 impl Pictures {
@@ -43,7 +55,8 @@ impl Pictures {
         let dataset = images::data::open(settings.data()?)?;
         let input = preprocess(settings, model)?;
         let Division { measure, training } = dataset.divide(&settings.division())?;
-        Ok(Self { set: measure, training, input })
+        let remarks = dataset.left_out.describe().into_iter().chain(other_classes(&dataset, &model.graph)).collect();
+        Ok(Self { set: measure, training, input, remarks })
     }
 
     /// Those that espalier-torch trains on.
@@ -59,8 +72,22 @@ impl Pictures {
         (!self.set.is_held_out()).then(|| self.set.name().to_owned())
     }
 
-    /// Says how pictures become inputs. What cannot be inferred, and is wrong more often than anything else, is asked for.
-    pub(crate) fn announce(&self, settings: &Settings, progress: &Progress) {
+    /// What a person has to know about these pictures, one sentence each. Files that state an orientation are counted
+    /// among those that are measured, and where `trained` is set among the others too.
+    pub(crate) fn remarks(&self, trained: bool) -> Vec<String> {
+        let training = self.training.as_ref().ok().filter(|_| trained);
+        let others = training.map(|Training { train, validation }| [train.pictures(), validation.pictures()]);
+        let sets: Vec<&ImageSet> = [&*self.set].into_iter().chain(others.into_iter().flatten()).collect();
+        let turned: usize = sets.iter().map(|set| set.turned()).sum();
+        let what = if self.input.orient { "which is honoured" } else { "which is ignored (--orient honours it)" };
+        let all: usize = sets.iter().map(|set| set.len()).sum();
+        let turned = (turned > 0).then(|| format!("{turned} of {all} pictures state an EXIF orientation, {what}"));
+        self.remarks.iter().cloned().chain(turned).collect()
+    }
+
+    /// Says which pictures are measured and how they become inputs. What cannot be inferred, and is wrong more often than anything else, is asked for.
+    pub(crate) fn announce(&self, settings: &Settings, remarks: &[String], progress: &Progress) {
+        remarks.iter().for_each(|remark| progress.note(remark));
         progress.note(&format!("figures on: {}", self.set.describe()));
         progress.note(&format!("input: {}", self.input.describe()));
         if settings.input.mean.is_none() && settings.input.std.is_none() {
@@ -79,19 +106,40 @@ impl Pictures {
         Ok(Batch::new(self.input.input_shape(n), self.input.batch(pixels.iter()))?)
     }
 
-    /// What identifies the split.
+    /// What tells these pictures from others: their files' bytes, which are read and not decoded.
     ///
     /// # Errors
-    /// When a picture cannot be decoded.
+    /// When a file cannot be read, or there is nothing to train on.
     pub(crate) fn digest(&self) -> Result<DataDigest> {
-        let digest = self.set.digest()?;
+        let Training { train, validation } = self.training()?;
         Ok(DataDigest {
-            split: self.set.name().to_owned(),
-            pictures: self.set.len(),
-            pixels: digest.pixels,
-            labels: digest.labels,
+            measured: PartDigest::of(&self.set)?,
+            trained: PartDigest::of(train.pictures())?,
+            watched: PartDigest::of(validation.pictures())?,
         })
     }
+}
+
+impl PartDigest {
+    fn of(set: &ImageSet) -> Result<Self> {
+        Ok(Self { split: set.name().to_owned(), pictures: set.len(), files: set.digest_files()? })
+    }
+}
+
+/// What to say where the data set has another number of classes than the model has scores.
+fn other_classes(dataset: &Dataset, graph: &Graph) -> Option<String> {
+    let classes = dataset.classes.len();
+    let scores = match declared(graph, *graph.outputs.first()?)?.as_slice() {
+        &[_, Some(scores)] => scores,
+        _ => return None,
+    };
+    (classes > 0 && classes != scores).then(|| {
+        format!(
+            "the pictures have {classes} classes and the model {scores} scores: class number 0 is `{}`, the next ones \
+             follow in the order of names, and accuracy means nothing where the model numbers them otherwise",
+            dataset.classes[0]
+        )
+    })
 }
 
 /// How pictures become a model's input, as set and inferred.

@@ -10,6 +10,7 @@
 pub mod augment;
 pub mod data;
 pub mod draw;
+mod jpeg;
 pub mod laws;
 mod picture;
 pub mod preprocess;

@@ -1,7 +1,8 @@
 //! The two forms of a picture: as it was stored, and as a network sees it.
 
-use image::{DynamicImage, ImageReader};
-use std::io::Cursor;
+use crate::jpeg;
+use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
+use std::io::{BufRead, Cursor, Seek};
 
 /// A decoded picture at its own size: rows of pixels with their channels side by side (HWC), values in [0, 1].
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +36,11 @@ pub struct Pixels {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PictureError {
     /// The decoder refused them.
-    #[error("it cannot be decoded ({0}); use JPEG, PNG or PNM files")]
+    #[error("it cannot be decoded ({0}); get the file again, or use JPEG, PNG, WebP, GIF, BMP, TIFF or PNM files")]
     Undecodable(String),
+    /// It ends too early.
+    #[error("it is cut off: the end of the JPEG data is missing; get the file again, or remove it")]
+    CutOff,
     /// No rows or no columns.
     #[error("it has no pixels")]
     Empty,
@@ -49,14 +53,33 @@ impl Picture {
         Self { channels, height, width, data }
     }
 
-    /// Decodes JPEG, PNG or PNM bytes. Grey stays grey, transparency is dropped.
+    /// Decodes JPEG, PNG, WebP, GIF, BMP, TIFF or PNM bytes; of several frames the first. Grey stays grey, transparency
+    /// is dropped. An orientation that the file states is not applied, as torchvision does not apply it.
+    ///
+    /// # Errors
+    /// The bytes are no whole picture of these forms.
     pub fn decode(encoded: &[u8]) -> Result<Self, PictureError> {
-        let undecodable = |e: image::ImageError| PictureError::Undecodable(e.to_string());
-        let decoded = ImageReader::new(Cursor::new(encoded))
-            .with_guessed_format()
-            .map_err(|e| PictureError::Undecodable(e.to_string()))?
-            .decode()
-            .map_err(undecodable)?;
+        Self::decoded(encoded, false)
+    }
+
+    /// As [`decode`](Self::decode), turned and mirrored as the file's EXIF orientation says.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_upright(encoded: &[u8]) -> Result<Self, PictureError> {
+        Self::decoded(encoded, true)
+    }
+
+    fn decoded(encoded: &[u8], upright: bool) -> Result<Self, PictureError> {
+        if jpeg::is_cut_off(encoded) {
+            return Err(PictureError::CutOff);
+        }
+        let mut decoded = reader(Cursor::new(encoded))
+            .and_then(ImageReader::decode)
+            .map_err(|error| PictureError::Undecodable(error.to_string()))?;
+        if upright {
+            decoded.apply_orientation(orientation(Cursor::new(encoded)));
+        }
         let (width, height) = (decoded.width() as usize, decoded.height() as usize);
         if width == 0 || height == 0 {
             return Err(PictureError::Empty);
@@ -81,6 +104,21 @@ impl Picture {
     pub fn to_bytes(&self) -> Vec<u8> {
         self.data.iter().map(|v| (v * 255.0).round() as u8).collect()
     }
+}
+
+/// The orientation that an encoded picture states; what cannot be read states none.
+fn orientation(encoded: impl BufRead + Seek) -> Orientation {
+    let stated = reader(encoded).and_then(ImageReader::into_decoder).and_then(|mut decoder| decoder.orientation());
+    stated.unwrap_or(Orientation::NoTransforms)
+}
+
+/// Whether an encoded picture states an orientation other than upright.
+pub(crate) fn is_turned(encoded: impl BufRead + Seek) -> bool {
+    orientation(encoded) != Orientation::NoTransforms
+}
+
+fn reader<R: BufRead + Seek>(encoded: R) -> image::ImageResult<ImageReader<R>> {
+    ImageReader::new(encoded).with_guessed_format().map_err(image::ImageError::IoError)
 }
 
 impl Pixels {

@@ -5,7 +5,10 @@ mod support;
 
 use flate2::{Compression, write::GzEncoder};
 use image::ImageFormat;
-use images::data::{self, DataError, Dataset, Kind, Role};
+use images::{
+    data::{self, DataError, Dataset, Kind, Reason, Role},
+    preprocess::Preprocess,
+};
 use proptest::prelude::*;
 use std::{fs, io::Write};
 use support::{cifar_record, folder_of, idx, npy, write_picture};
@@ -36,12 +39,99 @@ fn split_folders_with_class_folders() {
 }
 
 #[test]
-fn class_folders_alone_are_one_labelled_set_ordered_by_number_where_they_are_numbers() {
-    let set = open(&folder_of(&["10/a.png", "9/a.png"]));
-    assert_eq!(set.classes, ["9", "10"]);
-    assert_eq!(splits(&set), [("all".to_owned(), 2)]);
+fn class_folders_alone_are_one_labelled_set_in_the_plain_order_of_names() {
+    let set = open(&folder_of(&["2/a.png", "10/a.png", "_b/a.png", "Z/a.png", "a/a.png"]));
+    assert_eq!(set.classes, ["10", "2", "Z", "_b", "a"], "as torchvision's sorted() has them");
+    assert_eq!(splits(&set), [("all".to_owned(), 5)]);
     let set = open(&folder_of(&["car/a.png", "train/b.png"]));
     assert_eq!(set.classes, ["car", "train"]);
+}
+
+#[test]
+fn names_with_an_underscore_and_deep_folders_are_read() {
+    let set = open(&folder_of(&["_a/_MG_0001.png", "b/1/2/3/4/5/6/x.png"]));
+    assert_eq!((set.classes.as_slice(), set.splits[0].len()), (&["_a".to_owned(), "b".to_owned()][..], 2));
+    assert_eq!(set.left_out.describe(), None);
+}
+
+#[test]
+fn what_is_left_out_is_counted_by_reason() {
+    let root = folder_of(&["a/1.png", "a/2.png", "b/1.png", "b/.cache/2.png", "__MACOSX/a/1.png", "a/.DS_Store.png"]);
+    fs::write(root.path().join("README.md"), "text").unwrap();
+    fs::write(root.path().join("a/notes.txt"), "BMW").unwrap();
+    fs::write(root.path().join("a/empty.jpg"), "").unwrap();
+    fs::write(root.path().join("b/._1.png"), "fork").unwrap();
+    std::os::unix::fs::symlink(root.path(), root.path().join("b/up")).unwrap();
+    let set = open(&root);
+    assert_eq!((set.classes.len(), set.splits[0].len()), (2, 3));
+    let count = |reason| set.left_out.count(reason);
+    assert_eq!([Reason::Hidden, Reason::ResourceFork, Reason::Empty, Reason::UnknownForm].map(count), [2, 2, 1, 2]);
+    assert_eq!(count(Reason::Circular), 1);
+    let line = set.left_out.describe().unwrap();
+    assert!(line.contains("2 hidden (such as `.DS_Store.png`)") && line.contains("1 empty (`empty.jpg`)"), "{line}");
+    let none = tempfile::tempdir().unwrap();
+    fs::write(none.path().join("a.heic"), "xxxx").unwrap();
+    assert!(refused(&none).to_string().contains("1 of an unknown form (`a.heic`)"), "{}", refused(&none));
+}
+
+#[test]
+fn common_forms_of_pictures_are_read_and_half_of_each_is_refused_by_name() {
+    let picture = image::RgbImage::from_fn(24, 16, |x, y| image::Rgb([(x * 10) as u8, (y * 15) as u8, 128]));
+    for ending in ["bmp", "gif", "jpg", "png", "ppm", "tiff", "webp"] {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(format!("_1.{ending}"));
+        picture.save(&path).unwrap();
+        let decoded = open(&root).splits[0].picture(0).unwrap();
+        assert_eq!((decoded.channels, decoded.height, decoded.width), (3, 16, 24), "{ending}");
+        // GIF has a palette of 256 colours, JPEG is lossy.
+        let far = decoded.to_bytes().iter().zip(picture.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(far <= if matches!(ending, "gif" | "jpg") { 48 } else { 0 }, "{ending}: {far}");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let error = open(&root).splits[0].picture(0).unwrap_err().to_string();
+        assert!(error.contains(&format!("_1.{ending}")), "{ending}: {error}");
+    }
+}
+
+#[test]
+fn a_jpeg_that_lacks_its_last_bytes_is_refused_by_name() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.jpg");
+    image::RgbImage::from_pixel(64, 64, image::Rgb([200, 10, 10])).save(&path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 2]).unwrap();
+    let error = open(&root).splits[0].picture(0).unwrap_err().to_string();
+    assert!(error.contains("a.jpg: it is cut off"), "{error}");
+}
+
+/// A JPEG file's bytes with an EXIF segment that states this orientation.
+fn oriented(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let tiff = [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[orientation][..], &[0; 6]].concat();
+    let segment = [b"Exif\0\0", &tiff[..]].concat();
+    let length = (segment.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &segment, &jpeg[2..]].concat()
+}
+
+#[test]
+fn an_exif_orientation_is_counted_and_honoured_where_asked() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.jpg");
+    // Bright above, dark below.
+    let picture = image::GrayImage::from_fn(16, 8, |_, y| image::Luma([if y < 4 { 220 } else { 30 }]));
+    picture.save(&path).unwrap();
+    let upright = fs::read(&path).unwrap();
+    assert_eq!(open(&root).splits[0].turned(), 0);
+    for (orientation, turned) in [(1, 0), (3, 1), (6, 1)] {
+        fs::write(&path, oriented(&upright, orientation)).unwrap();
+        assert_eq!(open(&root).splits[0].turned(), turned, "orientation {orientation}");
+    }
+    let set = open(&root).splits[0].clone();
+    let mut input = Preprocess::infer(&[None, Some(1), Some(16), Some(8)]).unwrap();
+    assert!(set.pixels(0, &input).is_err(), "as it is stored it is 8 rows of 16");
+    input.orient = true;
+    let pixels = set.pixels(0, &input).unwrap();
+    // Turned to the right, what was above is on the right.
+    assert!(pixels.data[0] < 0.3 && pixels.data[7] > 0.7, "{:?}", &pixels.data[..8]);
 }
 
 #[test]

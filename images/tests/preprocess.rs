@@ -86,6 +86,7 @@ fn network(layout: Layout, order: Order) -> Preprocess {
         resize: Resize::None,
         height: 2,
         width: 2,
+        orient: false,
     }
 }
 

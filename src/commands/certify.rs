@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let subjects: Vec<Subject> = flags.models.iter().map(|model| Subject::open(model, &[])).collect::<Result<_>>()?;
     let [first, ..] = subjects.as_slice() else { return Err(anyhow!("no model was given; name an ONNX file")) };
     let pictures = Pictures::open(&settings, &first.model)?;
-    pictures.announce(&settings, &context.progress);
+    pictures.announce(&settings, &pictures.remarks(false), &context.progress);
     let side = pictures.input.height.min(pictures.input.width);
     let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
     let asked = asked.ok_or_else(|| anyhow!("the preset is off, so there is nothing to certify; give another one"))?;

@@ -47,6 +47,8 @@ struct Found {
     split: String,
     /// Which pictures those are, in words.
     measured: String,
+    /// What is to be known about the pictures.
+    remarks: Vec<String>,
     input: Preprocess,
     top1: Proportion,
 }
@@ -55,7 +57,8 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
     let subject = Subject::open(&flags.model, &[])?;
     let pictures = Pictures::open(&settings, &subject.model)?;
-    pictures.announce(&settings, &context.progress);
+    let remarks = pictures.remarks(false);
+    pictures.announce(&settings, &remarks, &context.progress);
     let threads = settings.threads()?;
     let folder = Scratch::new()?;
     let ran = runnable(&subject, &pictures, folder.path(), threads, &context.progress)?;
@@ -67,6 +70,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         freed_copy: ran.freed,
         split: pictures.set.name().to_owned(),
         measured: pictures.set.describe(),
+        remarks,
         input: pictures.input,
         top1: measured.top1,
     };

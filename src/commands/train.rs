@@ -85,9 +85,11 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let subject = Subject::open(&flags.model, &[])?;
     let pictures = Pictures::open(&settings, &subject.model)?;
     pictures.training()?;
+    pictures.remarks(true).iter().for_each(|remark| context.progress.note(remark));
     context.progress.note(&format!("left to measure on: {}", pictures.set.describe()));
     let torch = Torch::require()?;
-    let mut run = Run::open(&folder(&flags.out), &recipe(flags, &settings)?, flags.resume, &context.progress)?;
+    let mut run =
+        Run::open(&folder(&flags.out), &recipe(flags, &settings, &pictures)?, flags.resume, &context.progress)?;
     let plan = run.work("train/plan.json");
     let job = job(flags, &settings, &subject, pictures.input, &run)?;
     let training: Map<String, Value> = run.stage("train", &[&plan], |run| {
@@ -109,10 +111,10 @@ fn folder(out: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn recipe(flags: &Flags, settings: &Settings) -> Result<Recipe> {
+fn recipe(flags: &Flags, settings: &Settings, pictures: &Pictures) -> Result<Recipe> {
     let teacher = flags.teacher.as_deref().map(digest::file).transpose()?;
     let model = digest::file(&flags.model)?;
-    let rest = serde_json::json!({ "path": settings.data()?, "fresh": flags.fresh, "teacher": teacher });
+    let rest = serde_json::json!({ "pictures": pictures.digest()?, "fresh": flags.fresh, "teacher": teacher });
     Recipe::new("train", &model, Some(&rest), settings)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Report, rows};
 use crate::machine::{Machine, Runtime};
+use crate::pictures::PartDigest;
 
 /// The whole report.
 pub(crate) fn markdown(report: &Report) -> String {
@@ -29,8 +30,9 @@ pub(crate) fn markdown(report: &Report) -> String {
         ("espalier", machine.espalier.clone()),
         ("model, SHA-256", digests.model.clone()),
         ("slim, SHA-256", digests.slim.clone()),
-        ("pictures", format!("{} of the split `{}`", digests.data.pictures, digests.data.split)),
-        ("pixels, SHA-256", digests.data.pixels.clone()),
+        ("measured", part(&digests.data.measured)),
+        ("trained on", part(&digests.data.trained)),
+        ("stopped by", part(&digests.data.watched)),
         ("preprocessing, SHA-256", digests.preprocessing.clone()),
     ] {
         text.push_str(&format!("- {name}: {value}\n"));
@@ -49,6 +51,10 @@ fn runtimes(machine: &Machine) -> String {
         format!("{} {}{library}", runtime.name, runtime.version)
     };
     machine.runtimes.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn part(part: &PartDigest) -> String {
+    format!("{} pictures of `{}`, files' SHA-256 {}", part.pictures, part.split, part.files)
 }
 
 fn table<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {

@@ -34,6 +34,9 @@ pub(crate) struct Report {
     pub(crate) input: Preprocess,
     /// What was read and what came out.
     pub(crate) digests: Digests,
+    /// What is to be known about the pictures, one sentence each.
+    #[serde(default)]
+    pub(crate) remarks: Vec<String>,
     /// What did the work.
     pub(crate) machine: Machine,
     /// Versions and devices of espalier-torch.
@@ -63,7 +66,7 @@ pub(crate) struct Digests {
     pub(crate) model: String,
     /// The slim file.
     pub(crate) slim: String,
-    /// The pictures that figures are measured on.
+    /// The pictures that were measured and trained on.
     pub(crate) data: DataDigest,
     /// The preprocessing, as JSON.
     pub(crate) preprocessing: String,

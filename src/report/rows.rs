@@ -66,6 +66,9 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let measured = &report.digests.data.measured;
+    notes.push(format!("Figures on {} pictures of `{}`.", measured.pictures, measured.split));
+    notes.extend(report.remarks.iter().map(|remark| format!("{remark}.")));
     notes.push(format!("Input: {}.", report.input.describe()));
     notes
 }

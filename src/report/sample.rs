@@ -31,7 +31,11 @@ pub(super) fn report() -> Report {
         "input": { "layout": "nchw", "order": "rgb", "scale": 1.0 / 255.0, "mean": [0.5], "std": [0.25],
             "resize": "none", "height": 32, "width": 32 },
         "digests": { "model": "aa11", "slim": "bb22", "preprocessing": "ee55",
-            "data": { "split": "test", "pictures": 10_000, "pixels": "cc33", "labels": "dd44" } },
+            "data": {
+                "measured": { "split": "test", "pictures": 10_000, "files": "cc33" },
+                "trained": { "split": "train", "pictures": 44_953, "files": "cc44" },
+                "watched": { "split": "train (held-out tenth)", "pictures": 5_000, "files": "cc55" } } },
+        "remarks": ["files and folders left out: 1 hidden (`.DS_Store`)"],
         "machine": { "espalier": "0.1.0", "platform": "linux-x86_64", "processor": "A processor", "instructions": "avx avx2",
             "cores": 2, "threads": 2,
             "runtimes": [{ "name": "ort", "version": "1.31.1", "library": "ff66" }, { "name": "tract", "version": "0.23.9", "library": null }] },

@@ -87,6 +87,9 @@ pub(crate) struct Input {
     /// Columns, where the network leaves them open.
     #[arg(long, value_name = "PIXELS")]
     pub(crate) width: Option<usize>,
+    /// Turn pictures as their EXIF orientation says; left as they are stored unless given, as torchvision does.
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub(crate) orient: Option<bool>,
 }
 
 /// How to compute.

@@ -243,6 +243,7 @@ impl Settings {
                 resize: Some(input.resize),
                 height: Some(input.height),
                 width: Some(input.width),
+                orient: Some(input.orient),
             },
             certify,
             ..self.clone()

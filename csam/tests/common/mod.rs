@@ -1,4 +1,5 @@
 //! Jobs on small models and small pictures, in a folder of their own.
+#![allow(dead_code)]
 
 use std::{
     fs,

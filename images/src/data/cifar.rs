@@ -1,7 +1,7 @@
 //! CIFAR-10's binary batches: records of one label byte and 3 × 32 × 32 bytes, planes of red, green and blue.
 
 use super::{
-    DataError, Dataset, ImageSet, Kind, Role, classes,
+    DataError, Dataset, ImageSet, Kind, LeftOut, Role, classes,
     listing::Listing,
     raw::{Raw, Values},
 };
@@ -15,7 +15,7 @@ use std::{
 const SIDE: usize = 32;
 const RECORD: usize = 1 + 3 * SIDE * SIDE;
 /// Lists the class names, one a line, beside the batches.
-const NAMES: &str = "batches.meta.txt";
+pub(super) const NAMES: &str = "batches.meta.txt";
 
 pub(super) fn open(listing: &Listing) -> Result<Dataset, DataError> {
     let mut batches = BTreeMap::<Role, Vec<PathBuf>>::new();
@@ -33,7 +33,7 @@ pub(super) fn open(listing: &Listing) -> Result<Dataset, DataError> {
     let first = &listing.files[0].0;
     let classes = class_names(first)?.unwrap_or_else(|| classes::numbered(seen.iter()));
     classes::check(first, &seen, classes.len())?;
-    Ok(Dataset { kind: Kind::Cifar, classes, splits })
+    Ok(Dataset { kind: Kind::Cifar, classes, splits, left_out: LeftOut::default() })
 }
 
 /// Labels and pixels of one split's batches, in the order of their names.

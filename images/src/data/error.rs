@@ -16,10 +16,12 @@ pub enum DataError {
         reason: String,
     },
     /// No file of a known form.
-    #[error("{}: holds no pictures; give a folder of JPEG, PNG or PNM files, Hugging Face parquet, CIFAR-10 .bin, IDX or .npy files, or the word `procedural`", path.display())]
+    #[error("{}: holds no pictures{beside}; give a folder of JPEG, PNG, WebP, GIF, BMP, TIFF or PNM files, Hugging Face parquet, CIFAR-10 .bin, IDX or .npy files, or the word `procedural`", path.display())]
     NoPictures {
         /// What was opened.
         path: PathBuf,
+        /// What is there instead, in brackets.
+        beside: String,
     },
     /// Two forms in one place.
     #[error("{}: holds both {} and {} files; give a folder with one form of pictures", path.display(), first.describe(), second.describe())]

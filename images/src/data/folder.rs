@@ -1,12 +1,13 @@
 //! Folders of pictures: `SPLIT/CLASS/PICTURE`, `CLASS/PICTURE`, `SPLIT/PICTURE` or pictures alone.
 //!
-//! Classes are numbered in the order of their names (of their numbers, where all are numbers), as torchvision does.
+//! Classes are numbered in the plain order of their names, as torchvision does: `10` comes before `2`.
 
-use super::{DataError, Dataset, ImageSet, Kind, Role, Source, listing::Listing};
-use crate::Picture;
+use super::{DataError, Dataset, ImageSet, Kind, LeftOut, Role, Source, listing::Listing};
+use crate::{Picture, picture};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
+    io::BufReader,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,11 +19,25 @@ struct Files {
     paths: Vec<PathBuf>,
 }
 
+impl Files {
+    fn bytes(&self, index: usize) -> Result<Vec<u8>, DataError> {
+        let path = &self.paths[index];
+        fs::read(path).map_err(DataError::unreadable(path))
+    }
+}
+
 impl Source for Files {
     fn picture(&self, index: usize) -> Result<Picture, DataError> {
-        let path = &self.paths[index];
-        let bytes = fs::read(path).map_err(DataError::unreadable(path))?;
-        Picture::decode(&bytes).map_err(|reason| DataError::Picture { name: self.name(index), reason })
+        Picture::decode(&self.bytes(index)?).map_err(|reason| DataError::Picture { name: self.name(index), reason })
+    }
+
+    fn upright(&self, index: usize) -> Result<Picture, DataError> {
+        Picture::decode_upright(&self.bytes(index)?)
+            .map_err(|reason| DataError::Picture { name: self.name(index), reason })
+    }
+
+    fn is_turned(&self, index: usize) -> bool {
+        File::open(&self.paths[index]).is_ok_and(|file| picture::is_turned(BufReader::new(file)))
     }
 
     fn name(&self, index: usize) -> String {
@@ -61,7 +76,7 @@ pub(super) fn open(listing: &Listing) -> Result<Dataset, DataError> {
     let classes = classes(listing, &splits)?;
     refuse_empty_classes(listing, &splits, &classes)?;
     let splits = splits.into_iter().map(|split| set(listing, split, &classes)).collect();
-    Ok(Dataset { kind: Kind::Folder, classes, splits })
+    Ok(Dataset { kind: Kind::Folder, classes, splits, left_out: LeftOut::default() })
 }
 
 /// Sorts the pictures into splits: by the top folders when all of those name one, else into a single unsplit set.
@@ -132,11 +147,7 @@ fn classes(listing: &Listing, splits: &[Split]) -> Result<Vec<String>, DataError
             }
         }
     }
-    let mut names: Vec<String> = known.into_iter().cloned().collect();
-    if names.iter().all(|name| name.parse::<u32>().is_ok()) {
-        names.sort_by_key(|name| name.parse::<u32>().ok());
-    }
-    Ok(names)
+    Ok(known.into_iter().cloned().collect())
 }
 
 /// An empty class folder would shift the numbers of the classes after it.

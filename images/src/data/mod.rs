@@ -10,6 +10,7 @@ mod division;
 mod error;
 mod folder;
 mod idx;
+mod left_out;
 mod listing;
 mod npy;
 mod pairs;
@@ -24,6 +25,7 @@ use std::path::Path;
 
 pub use division::{Choice, Division, ForTraining, MeasureSet, TrainSet, Training, ValidationSet};
 pub use error::DataError;
+pub use left_out::{LeftOut, Reason};
 pub use set::{Digest, ImageSet, Source};
 pub use split::Role;
 
@@ -35,7 +37,7 @@ pub const PROCEDURAL: &str = "procedural";
 pub enum Kind {
     /// Parquet files as on the Hugging Face hub.
     Parquet,
-    /// Folders of JPEG, PNG or PNM files.
+    /// Folders of JPEG, PNG, WebP, GIF, BMP, TIFF or PNM files.
     Folder,
     /// CIFAR-10's binary batches.
     Cifar,
@@ -70,6 +72,8 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// Training first, then validation, test, and unnamed ones.
     pub splits: Vec<ImageSet>,
+    /// What else lies with the pictures.
+    pub left_out: LeftOut,
 }
 
 /// Opens a data set: a folder or a file of one of the forms, or [`PROCEDURAL`].
@@ -83,7 +87,10 @@ pub fn open(path: &Path) -> Result<Dataset, DataError> {
     let listing = Listing::of(path)?;
     let mut found = listing.kinds();
     let dataset = match (found.next(), found.next()) {
-        (None, _) => return Err(DataError::NoPictures { path: path.into() }),
+        (None, _) => {
+            let beside = listing.left_out.describe().map(|text| format!(" ({text})")).unwrap_or_default();
+            return Err(DataError::NoPictures { path: path.into(), beside });
+        }
         (Some(first), Some(second)) => return Err(DataError::Mixed { path: path.into(), first, second }),
         (Some(Kind::Parquet), None) => parquet::open(&listing),
         (Some(Kind::Cifar), None) => cifar::open(&listing),
@@ -91,7 +98,7 @@ pub fn open(path: &Path) -> Result<Dataset, DataError> {
         (Some(Kind::Npy), None) => npy::open(&listing),
         (Some(Kind::Folder | Kind::Procedural), None) => folder::open(&listing),
     }?;
-    Ok(dataset.in_order())
+    Ok(Dataset { left_out: listing.left_out, ..dataset.in_order() })
 }
 
 impl Dataset {

@@ -1,6 +1,6 @@
 //! Arrays of pictures and arrays of labels, put together by the split their files name.
 
-use super::{DataError, Dataset, ImageSet, Kind, Role, classes, listing::Listing, raw::Raw};
+use super::{DataError, Dataset, ImageSet, Kind, LeftOut, Role, classes, listing::Listing, raw::Raw};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// What one file holds.
@@ -35,7 +35,7 @@ pub(super) fn dataset(kind: Kind, listing: &Listing, arrays: Vec<(PathBuf, Array
     let splits: Vec<ImageSet> =
         pairs.into_iter().map(|((role, name), pair)| set(listing, role, &name, pair)).collect::<Result<_, _>>()?;
     let labels: Vec<Vec<u32>> = splits.iter().filter_map(|set| set.labels().ok()).collect();
-    Ok(Dataset { kind, classes: classes::numbered(labels.iter().flatten()), splits })
+    Ok(Dataset { kind, classes: classes::numbered(labels.iter().flatten()), splits, left_out: LeftOut::default() })
 }
 
 fn set(listing: &Listing, role: Role, name: &str, pair: Pair) -> Result<ImageSet, DataError> {

@@ -24,6 +24,19 @@ pub trait Source: Send + Sync {
     /// It cannot be read or decoded; the error names it.
     fn picture(&self, index: usize) -> Result<Picture, DataError>;
 
+    /// Decodes picture `index`, turned as its file says it should be looked at; by default as it is stored.
+    ///
+    /// # Errors
+    /// As [`picture`](Self::picture).
+    fn upright(&self, index: usize) -> Result<Picture, DataError> {
+        self.picture(index)
+    }
+
+    /// Whether the file of picture `index` states an orientation other than upright.
+    fn is_turned(&self, _index: usize) -> bool {
+        false
+    }
+
     /// What a message calls picture `index`: a file, or a file and a number.
     fn name(&self, index: usize) -> String;
 
@@ -129,9 +142,9 @@ impl ImageSet {
     /// # Errors
     /// As [`picture`](Self::picture), and when it has a size that the preprocessing refuses.
     pub fn pixels(&self, index: usize, preprocess: &Preprocess) -> Result<Pixels, DataError> {
-        preprocess
-            .pixels(&self.picture(index)?)
-            .map_err(|reason| DataError::Preprocess { name: self.picture_name(index), reason })
+        let position = self.position(index)?;
+        let picture = if preprocess.orient { self.source.upright(position) } else { self.source.picture(position) };
+        preprocess.pixels(&picture?).map_err(|reason| DataError::Preprocess { name: self.picture_name(index), reason })
     }
 
     /// Decodes a range of pictures for a network, on all threads, in order.
@@ -140,6 +153,11 @@ impl ImageSet {
     /// As [`pixels`](Self::pixels).
     pub fn pixels_all(&self, preprocess: &Preprocess, range: Range<usize>) -> Result<Vec<Pixels>, DataError> {
         range.into_par_iter().map(|index| self.pixels(index, preprocess)).collect()
+    }
+
+    /// How many files state an orientation other than upright. All of them are opened.
+    pub fn turned(&self) -> usize {
+        self.indices.par_iter().filter(|position| self.source.is_turned(**position)).count()
     }
 
     /// The first `n` pictures, or all where there are fewer.

@@ -27,6 +27,8 @@ pub struct InputSettings {
     pub height: Option<usize>,
     /// Columns, where the network leaves them open.
     pub width: Option<usize>,
+    /// Whether pictures are turned as their files' EXIF orientation says.
+    pub orient: Option<bool>,
 }
 
 impl Preprocess {
@@ -66,6 +68,7 @@ impl Preprocess {
             resize: settings.resize.unwrap_or_else(|| usual_resize(height, width)),
             height,
             width,
+            orient: settings.orient.unwrap_or(false),
         };
         found.check()?;
         Ok(found)

@@ -57,6 +57,9 @@ pub struct Preprocess {
     pub height: usize,
     /// Columns of the input.
     pub width: usize,
+    /// Whether pictures are turned as their files' EXIF orientation says; torchvision leaves them as they are stored.
+    #[serde(default)]
+    pub orient: bool,
 }
 
 impl Preprocess {
@@ -140,8 +143,9 @@ impl Preprocess {
             Resize::Exact => "resized to that".to_owned(),
             Resize::Shorter(side) => format!("shorter side resized to {side}, then cropped to the middle"),
         };
+        let turned = if self.orient { ", turned as EXIF says" } else { "" };
         format!(
-            "{layout} {order} {}x{} ({size}), {scale}, mean {:?}, std {:?}",
+            "{layout} {order} {}x{} ({size}{turned}), {scale}, mean {:?}, std {:?}",
             self.width, self.height, self.mean, self.std
         )
     }

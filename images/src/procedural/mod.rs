@@ -9,7 +9,7 @@ mod texture;
 
 use crate::{
     Picture,
-    data::{DataError, Dataset, ImageSet, Kind, Role, Source},
+    data::{DataError, Dataset, ImageSet, Kind, LeftOut, Role, Source},
     draw,
 };
 use shape::Shape;
@@ -30,6 +30,7 @@ pub fn dataset(seed: u64) -> Dataset {
         kind: Kind::Procedural,
         classes: Shape::ALL.iter().map(|shape| shape.name().to_owned()).collect(),
         splits: SPLITS.into_iter().map(|(role, len)| split(seed, role, len)).collect(),
+        left_out: LeftOut::default(),
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) struct Forecast {
     pictures: usize,
     measured: String,
     trained: usize,
+    remarks: Vec<String>,
     labels: bool,
     input: String,
 }
@@ -41,6 +42,7 @@ pub(super) fn forecast(
     settings: &Settings,
     budgets: &[Budget],
     pictures: &Pictures,
+    remarks: &[String],
 ) -> Result<Forecast> {
     subject.has_lanes()?;
     let lanes = &subject.lanes;
@@ -58,6 +60,7 @@ pub(super) fn forecast(
         split: pictures.set.name().to_owned(),
         pictures: pictures.set.len(),
         measured: pictures.set.describe(),
+        remarks: remarks.to_vec(),
         trained: pictures.training()?.train.pictures().len(),
         labels: pictures.set.has_labels(),
         input: pictures.input.describe(),
@@ -77,6 +80,7 @@ impl Forecast {
         self.opaque.iter().for_each(|reason| text.push_str(&format!("opaque: {reason}\n")));
         let labels = if self.labels { "with labels" } else { "without labels" };
         text.push_str(&format!("figures on: {}, {labels}\n", self.measured));
+        self.remarks.iter().for_each(|remark| text.push_str(&format!("{remark}\n")));
         text.push_str(&format!("trained on: {} pictures\n", self.trained));
         text.push_str(&format!("input: {}\nNothing was written.\n", self.input));
         text

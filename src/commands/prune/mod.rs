@@ -96,14 +96,15 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     pictures.training()?;
     let asked = settings;
     let settings = asked.decided(&pictures)?;
-    let forecast = dry::forecast(&subject, &settings, &budgets, &pictures)?;
+    let remarks = pictures.remarks(true);
+    let forecast = dry::forecast(&subject, &settings, &budgets, &pictures, &remarks)?;
     if flags.dry_run {
         context.told.result("prune", &forecast, || forecast.text())?;
         return Ok(Outcome::Good);
     }
     let torch = Torch::require()?;
     let versions = torch.versions()?;
-    pictures.announce(&asked, &context.progress);
+    pictures.announce(&asked, &remarks, &context.progress);
     let model_digest = digest::file(&subject.path)?;
     let data_digest = pictures.digest()?;
     let recipe = Recipe::new("prune", &model_digest, Some(&serde_json::to_value(&data_digest)?), &settings)?;
@@ -111,6 +112,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let stages = Stages {
         subject: &subject,
         pictures: &pictures,
+        remarks: &remarks,
         settings: &settings,
         torch: &torch,
         progress: &context.progress,
@@ -158,6 +160,7 @@ fn follow(
             data,
             preprocessing: digest::text(&serde_json::to_string(&stages.pictures.input)?),
         },
+        remarks: stages.remarks.to_vec(),
         machine: Machine::here(stages.settings.threads()?),
         torch,
         budgets: cut.budgets,

@@ -28,6 +28,8 @@ use crate::torch::{Job, Torch};
 pub(super) struct Stages<'a> {
     pub(super) subject: &'a Subject,
     pub(super) pictures: &'a Pictures,
+    /// What is to be known about them.
+    pub(super) remarks: &'a [String],
     pub(super) settings: &'a Settings,
     pub(super) torch: &'a Torch,
     pub(super) progress: &'a Progress,
@@ -182,7 +184,7 @@ impl Stages<'_> {
     }
 
     fn right(&self, ran: &Runnable, name: &str) -> Result<Measured> {
-        let Pictures { set, input } = self.pictures;
+        let Pictures { set, input, .. } = self.pictures;
         let freed_copy = ran.freed;
         if !set.has_labels() {
             return Ok(Measured { accuracy: None, freed_copy });

@@ -6,8 +6,8 @@
 
 mod columns;
 
-use super::{DataError, Dataset, ImageSet, Kind, Role, Source, classes, listing::Listing};
-use crate::Picture;
+use super::{DataError, Dataset, ImageSet, Kind, LeftOut, Role, Source, classes, listing::Listing};
+use crate::{Picture, picture};
 use ::parquet::{
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{ByteArray, DataType},
@@ -18,6 +18,7 @@ use columns::Columns;
 use std::{
     collections::BTreeMap,
     fs::File,
+    io::Cursor,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -57,7 +58,7 @@ pub(super) fn open(listing: &Listing) -> Result<Dataset, DataError> {
     let labels: Vec<Vec<u32>> = splits.iter().filter_map(|set| set.labels().ok()).collect();
     let classes = if names.is_empty() { classes::numbered(labels.iter().flatten()) } else { names };
     classes::check(&listing.root, &labels.concat(), classes.len())?;
-    Ok(Dataset { kind: Kind::Parquet, classes, splits })
+    Ok(Dataset { kind: Kind::Parquet, classes, splits, left_out: LeftOut::default() })
 }
 
 /// Files called `…-00000-of-00002` come in full number.
@@ -113,10 +114,16 @@ fn set(role: Role, name: &str, shards: Vec<Shard>) -> ImageSet {
 
 impl Source for Rows {
     fn picture(&self, index: usize) -> Result<Picture, DataError> {
-        let (first, group) = self.group(index);
-        let pictures = group.pictures.get_or_init(|| group.read()).as_ref().map_err(Clone::clone)?;
-        Picture::decode(pictures[index - first].data())
+        Picture::decode(self.encoded(index)?).map_err(|reason| DataError::Picture { name: self.name(index), reason })
+    }
+
+    fn upright(&self, index: usize) -> Result<Picture, DataError> {
+        Picture::decode_upright(self.encoded(index)?)
             .map_err(|reason| DataError::Picture { name: self.name(index), reason })
+    }
+
+    fn is_turned(&self, index: usize) -> bool {
+        self.encoded(index).is_ok_and(|encoded| picture::is_turned(Cursor::new(encoded)))
     }
 
     fn name(&self, index: usize) -> String {
@@ -133,6 +140,12 @@ impl Source for Rows {
 }
 
 impl Rows {
+    fn encoded(&self, index: usize) -> Result<&[u8], DataError> {
+        let (first, group) = self.group(index);
+        let pictures = group.pictures.get_or_init(|| group.read()).as_ref().map_err(Clone::clone)?;
+        Ok(pictures[index - first].data())
+    }
+
     fn group(&self, index: usize) -> &(usize, Group) {
         // Groups follow each other without gaps from row 0, so the one before the first beyond holds the row.
         &self.0[self.0.partition_point(|(first, _)| *first <= index) - 1]
