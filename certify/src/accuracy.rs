@@ -26,6 +26,8 @@ const MOST: usize = 128;
 pub struct Accuracy {
     /// Right predictions, with their 95 % interval.
     pub top1: Proportion,
+    /// Pictures with a score that is not a number: they count as wrong, and the network is not to be used.
+    pub not_finite: usize,
     /// Image by image, for comparisons; not part of a report.
     #[serde(skip)]
     pub right: Vec<bool>,
@@ -46,6 +48,7 @@ pub fn accuracy(
     let size = (VALUES / preprocess.len().max(1)).clamp(1, MOST);
     let starts = (0..images.len()).step_by(size);
     let mut right = Vec::with_capacity(images.len());
+    let mut not_finite = 0;
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(1);
         scope.spawn(move || {
@@ -58,15 +61,18 @@ pub fn accuracy(
         });
         for (start, decoded) in receiver {
             let pixels = decoded.map_err(|error| CertifyError::Image { image: start, reason: error.to_string() })?;
-            right.extend(judge(&mut session, model, images, preprocess, start, &pixels)?);
+            for judged in judge(&mut session, model, images, preprocess, start, &pixels)? {
+                not_finite += usize::from(judged.is_none());
+                right.push(judged == Some(true));
+            }
             progress(Progress::Step { phase: "accuracy", done: right.len() as u64, total: images.len() as u64 });
         }
         Ok(())
     })?;
-    Ok(Accuracy { top1: proportion(right.iter().copied())?, right })
+    Ok(Accuracy { top1: proportion(right.iter().copied())?, not_finite, right })
 }
 
-/// Whether each image of a batch that begins at `start` is classified as its label.
+/// Whether each image of a batch that begins at `start` is classified as its label; none where a score is not a number.
 fn judge(
     session: &mut OrtSession,
     model: &Path,
@@ -74,7 +80,7 @@ fn judge(
     preprocess: &Preprocess,
     start: usize,
     pixels: &[Pixels],
-) -> Result<Vec<bool>, CertifyError> {
+) -> Result<Vec<Option<bool>>, CertifyError> {
     let batch = Batch::new(preprocess.input_shape(pixels.len()), preprocess.batch(pixels.iter()))?;
     let scores = Scores::of(session, model, &batch)?;
     let judged = scores.samples().enumerate().map(|(offset, sample)| {
@@ -83,7 +89,7 @@ fn judge(
         if label as usize >= sample.len() {
             return Err(CertifyError::Label { image, label, model: model.to_path_buf(), classes: sample.len() });
         }
-        Ok(predicted(sample) == Some(label as usize))
+        Ok(predicted(sample).map(|class| class == label as usize))
     });
     judged.collect()
 }

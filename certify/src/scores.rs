@@ -48,9 +48,10 @@ impl Scores {
     }
 }
 
-/// The predicted class; none where a score is not a number.
+/// The predicted class; none where a score is not a number, or infinitely large. One may be minus infinity: the logarithm
+/// of a probability of zero.
 pub(crate) fn predicted(scores: &[f64]) -> Option<usize> {
-    (!scores.iter().any(|score| score.is_nan())).then(|| winner(scores).0)
+    (!scores.iter().any(|score| score.is_nan() || *score == f64::INFINITY)).then(|| winner(scores).0)
 }
 
 /// `softmax(scores)`, or the scores themselves where they are probabilities.
@@ -98,7 +99,8 @@ mod tests {
     #[test]
     fn what_is_not_a_number_is_no_prediction() {
         assert_eq!(predicted(&[0.0, f64::NAN]), None);
-        assert_eq!(predicted(&[0.0, 2.0, 2.0]), Some(1));
+        assert_eq!(predicted(&[0.0, f64::INFINITY]), None);
+        assert_eq!(predicted(&[f64::NEG_INFINITY, 2.0, 2.0]), Some(1));
         assert_eq!(discrepancy(&[0.5, 0.5], &[f64::NAN, 0.5]), 1.0);
     }
 

@@ -23,7 +23,8 @@ use crate::subject::Subject;
 
 /// Flags of `espalier certify`.
 #[derive(Debug, Args, Serialize)]
-#[command(after_help = "Example:\n  espalier certify dense.onnx slim.onnx --data pictures --preset standard")]
+#[command(after_help = "Example:\n  espalier certify dense.onnx slim.onnx --data pictures --preset standard\n\
+    Exit status 1 when a model gives scores that are not numbers.")]
 pub(crate) struct Flags {
     /// The ONNX files; the first is what the others are compared with.
     #[arg(required = true, value_name = "MODEL")]
@@ -72,7 +73,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         write_json_in(folder, "certify.json", &found)?;
     }
     context.told.result("certify", &found, || text(&found))?;
-    Ok(Outcome::Good)
+    Ok(Outcome::of(found.clean.iter().all(|clean| clean.not_finite == 0)))
 }
 
 /// The file's name without its ending.

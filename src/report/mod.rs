@@ -1,5 +1,6 @@
 //! What a run found, in one structure, and how it is shown. What was not measured is absent, never zero.
 
+mod answers;
 mod markdown;
 mod rows;
 mod table;
@@ -13,6 +14,7 @@ use images::preprocess::Preprocess;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(crate) use answers::answers;
 pub(crate) use markdown::markdown;
 pub(crate) use table::{agreement, grid, text};
 

@@ -13,7 +13,7 @@ const IMPROBABLE: f64 = 0.01;
 const CONSTANT: f64 = 1e-6;
 
 /// Whether the second classes are nearly all one, too often to be chance at the rate of the first ones.
-pub(super) fn one_class(classes: &[(Option<i64>, Option<i64>)]) -> Option<Collapse> {
+pub(crate) fn one_class(classes: &[(Option<i64>, Option<i64>)]) -> Option<Collapse> {
     let pictures = classes.len() as u64;
     let (_, dense) = most_frequent(classes.iter().filter_map(|(dense, _)| *dense))?;
     let (class, slim) = most_frequent(classes.iter().filter_map(|(_, slim)| *slim))?;

@@ -20,6 +20,7 @@ use images::data::ImageSet;
 use images::draw;
 use images::preprocess::Preprocess;
 
+pub(crate) use self::collapse::one_class;
 use self::kind::Form;
 pub use self::kind::Kind;
 pub use self::result::{Answers, Collapse, Measure, OutputAnswers};

@@ -14,7 +14,7 @@ use images::draw;
 use images::preprocess::Preprocess;
 
 use super::evaluate::{Bench, ImageOutcome, Task};
-use super::result::Certificate;
+use super::result::{Certificate, SubjectClean};
 use super::settings::Settings;
 use super::summary;
 use crate::error::CertifyError;
@@ -64,17 +64,18 @@ pub fn certify(
     }
     progress(estimate(task, chosen.len(), probed.seconds));
     let outcomes = evaluate(task, &chosen, &probed.probabilities, progress)?;
-    let notes = notes(task, available, outcomes.len());
-    notes.iter().for_each(|note| progress(Progress::Note(note.clone())));
-
     let labelled = images.has_labels();
     let names: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
+    let clean = summary::clean(&names, &outcomes)?;
+    let mut notes = notes(task, available, outcomes.len());
+    notes.extend(clean.iter().filter_map(SubjectClean::warning));
+    notes.iter().for_each(|note| progress(Progress::Note(note.clone())));
     let laws = (0..settings.laws.len()).map(|law| summary::law(settings, labelled, &names, law, &outcomes));
     Ok(Certificate {
         settings: settings.clone(),
         labelled,
         images: outcomes.len(),
-        clean: summary::clean(&names, &outcomes)?,
+        clean,
         clean_paired: summary::clean_paired(&names, &outcomes)?,
         laws: laws.collect::<Result<_, _>>()?,
         seconds: begun.elapsed().as_secs_f64(),

@@ -35,6 +35,10 @@ pub(super) struct Task<'a> {
 pub(super) struct ImageOutcome {
     /// Whether each model's clean prediction is right.
     pub(super) right: Vec<bool>,
+    /// The class that each model gives the clean image; none where a score is not a number.
+    pub(super) classes: Vec<Option<usize>>,
+    /// The class that is right: the label, or the first model's clean prediction.
+    pub(super) class: Option<usize>,
     /// `[law][model]`.
     pub(super) verdicts: Vec<Vec<ImageVerdict>>,
 }
@@ -99,6 +103,8 @@ impl<'a> Bench<'a> {
         let laws = self.task.settings.laws.iter();
         Ok(ImageOutcome {
             right: clean.iter().map(|clean| class.is_some() && clean.class == class).collect(),
+            classes: clean.iter().map(|clean| clean.class).collect(),
+            class,
             verdicts: laws.map(|law| self.under(law, image, &pixels, &clean, class)).collect::<Result<_, _>>()?,
         })
     }

@@ -4,6 +4,7 @@ use images::laws::Law;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
+use crate::answers::Collapse;
 use crate::statistics::binomial::Proportion;
 use crate::statistics::paired::{Interval, McNemar, Table};
 
@@ -36,6 +37,31 @@ pub struct SubjectClean {
     pub name: String,
     /// Right predictions, with their 95 % interval.
     pub right: Proportion,
+    /// Different classes among the clean predictions.
+    #[serde(default)]
+    pub distinct: usize,
+    /// Images with a score that is not a number.
+    #[serde(default)]
+    pub not_finite: usize,
+    /// Whether the model gives one class whatever it sees: its answers are stable, and that is no merit. Judged against
+    /// the labels, or without any against the first model.
+    #[serde(default)]
+    pub collapse: Option<Collapse>,
+}
+
+impl SubjectClean {
+    /// Why this model's certificates must not be taken for robustness; none where they may.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let Self { name, not_finite, collapse, .. } = self;
+        match (not_finite, collapse) {
+            (0, None) => None,
+            (0, Some(collapse)) => Some(format!("{name} {collapse}; that its answers are stable is no merit.")),
+            (images, _) => {
+                Some(format!("{name} gives scores that are not numbers for {images} images, which count as wrong."))
+            }
+        }
+    }
 }
 
 /// All models under one law.

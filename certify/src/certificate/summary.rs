@@ -1,10 +1,13 @@
 //! From verdicts on images to shares, statements and comparisons.
 
+use std::collections::BTreeSet;
+
 use images::laws::Law;
 
 use super::evaluate::ImageOutcome;
 use super::result::{ImageVerdict, LawResult, Paired, SubjectClean, SubjectResult};
 use super::settings::Settings;
+use crate::answers::one_class;
 use crate::error::CertifyError;
 use crate::statistics::binomial::Proportion;
 use crate::statistics::paired::Table;
@@ -17,8 +20,17 @@ const QUANTILE: f64 = 1.959_963_984_540_054;
 /// Clean predictions of every model.
 pub(super) fn clean(names: &[String], outcomes: &[ImageOutcome]) -> Result<Vec<SubjectClean>, CertifyError> {
     let of = |(subject, name): (usize, &String)| {
-        let right = proportion(outcomes.iter().map(|outcome| outcome.right[subject]))?;
-        Ok(SubjectClean { name: name.clone(), right })
+        let classes = outcomes.iter().map(|outcome| outcome.classes[subject]);
+        let number = |class: Option<usize>| class.and_then(|class| i64::try_from(class).ok());
+        let pairs: Vec<_> =
+            outcomes.iter().map(|outcome| (number(outcome.class), number(outcome.classes[subject]))).collect();
+        Ok(SubjectClean {
+            name: name.clone(),
+            right: proportion(outcomes.iter().map(|outcome| outcome.right[subject]))?,
+            distinct: classes.clone().flatten().collect::<BTreeSet<_>>().len(),
+            not_finite: classes.filter(Option::is_none).count(),
+            collapse: one_class(&pairs),
+        })
     };
     names.iter().enumerate().map(of).collect()
 }

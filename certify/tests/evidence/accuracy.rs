@@ -78,6 +78,7 @@ fn accuracy_counts_what_one_by_one_counts() {
     let found = accuracy(&model, &set, &preprocess(), 1, &mut |_| told += 1).unwrap();
     assert_eq!((found.top1.count, found.top1.of, found.right.len()), (300 - wrong, 300, 300));
     assert!(told == 3 && found.top1.lower < found.top1.share);
+    assert_eq!(found.not_finite, 0);
 }
 
 #[test]

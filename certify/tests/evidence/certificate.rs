@@ -167,3 +167,53 @@ fn a_model_without_classes_is_refused() {
     let error = certify(&subjects, &pictures(5, None), &preprocess(), &settings(), &mut |_| ()).unwrap_err();
     assert!(matches!(error, CertifyError::NotAClassifier { .. }), "{error}");
 }
+
+/// Scores by which of the mean colours is stronger, times `scale`; where that is not 1, the first class gets 1 more.
+fn scaled(models: &Models, scale: f32) -> std::path::PathBuf {
+    let mut net = Builder::new("scaled", 13, 0);
+    let shape = [Dim::Symbol("batch"), Dim::Is(3), Dim::Is(8), Dim::Is(8)];
+    let x = net.input("x", &shape);
+    let mean = net.node("GlobalAveragePool", &[&x], vec![]);
+    let flat = net.node("Flatten", &[&mean], vec![]);
+    let weights = net.stored("w", &[3, 3], &[1.0, -1.0, 0.0, -1.0, 0.0, 1.0, 0.0, 1.0, -1.0].map(|w: f32| w * scale));
+    let bias = net.stored("b", &[3], &[if scale == 1.0 { 0.0 } else { 1.0 }, 0.0, 0.0]);
+    let y = net.node("Gemm", &[&flat, &weights, &bias], vec![]);
+    net.output(&y, &[Dim::Symbol("batch"), Dim::Is(3)]);
+    models.file(&format!("scaled{scale}.onnx"), &net.finish())
+}
+
+#[test]
+fn collapsed_and_broken_networks_are_marked() {
+    if !have_ort() {
+        return;
+    }
+    let models = Models::new();
+    let [dense, flat, broken] = [1.0, 1e-3, f32::NAN].map(|scale| scaled(&models, scale));
+    let subjects = [subject("dense", &dense), subject("flat", &flat), subject("broken", &broken)];
+    let settings = Settings { images: 40, draws: 120, laws: vec![Law::Noise { sigma: 0.05 }], ..settings() };
+    let found = run(&subjects, &pictures(60, None), &settings);
+    let [dense, flat, broken] = &found.clean[..] else { unreachable!() };
+    assert!(dense.warning().is_none() && dense.distinct > 1, "{dense:?}");
+    assert!(flat.collapse.is_some() && flat.distinct == 1, "{flat:?}");
+    assert_eq!((broken.not_finite, broken.right.count, broken.distinct), (40, 0, 0));
+    for expected in ["flat has collapsed", "broken gives scores that are not numbers for 40 images"] {
+        assert!(found.notes.iter().any(|note| note.contains(expected)), "{:?}", found.notes);
+    }
+}
+
+#[test]
+fn two_laws_of_one_name_have_their_own_draws() {
+    if !have_ort() {
+        return;
+    }
+    let models = Models::new();
+    let model = scaled(&models, 1.0);
+    let verdicts = |laws: Vec<Law>| {
+        let found = run(&[subject("a", &model)], &pictures(40, None), &Settings { laws, chernoff: None, ..settings() });
+        found.laws.iter().map(|law| law.subjects[0].images.clone()).collect::<Vec<_>>()
+    };
+    // Noise so nearly as strong that the same draws would give the same verdicts.
+    let found = verdicts(vec![Law::Noise { sigma: 0.1 }, Law::Noise { sigma: 0.100_001 }]);
+    assert_ne!(found[0], found[1]);
+    assert_eq!(verdicts(vec![Law::Noise { sigma: 0.100_001 }])[0], found[1]);
+}

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod accuracy;
+mod answers;
 mod certificate;
 mod child;
 mod runtimes;
