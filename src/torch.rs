@@ -172,6 +172,7 @@ impl Torch {
         let stderr = complaints.try_clone().context("cannot share a temporary file; check TMPDIR")?;
         let mut command = Command::new(&self.path);
         command.args([verb.as_ref(), "--job".as_ref(), job_file.as_os_str()]).process_group(0);
+        command.args(["--parent", &std::process::id().to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         command.envs(KEEPING_MEMORY.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()));
         PassedOn::start(&mut command).map_err(|error| self.does_not_start(&error))

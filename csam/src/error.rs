@@ -17,6 +17,30 @@ pub enum CsamError {
         /// What does not fit.
         reason: String,
     },
+    /// A value of the job is not of its key's kind.
+    #[error("the setting `{key}` cannot be read: {reason}")]
+    Value {
+        /// The key in the job.
+        key: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A key of the job that does not exist.
+    #[error("`{key}` is no setting; did you mean `{nearest}`?")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The one that looks most like it.
+        nearest: String,
+    },
+    /// A pattern of what is to be kept that fits nothing.
+    #[error(
+        "`keep` names `{pattern}`, but no stored tensor of the model has that in its name; `espalier inspect` lists them"
+    )]
+    KeepsNothing {
+        /// The pattern.
+        pattern: String,
+    },
     /// A value of the job is outside its range.
     #[error("`{key}` is {value}, but must be {wanted}")]
     Setting {
@@ -62,18 +86,23 @@ pub enum CsamError {
     #[error(transparent)]
     Law(#[from] images::laws::LawError),
     /// The network's output is no class score.
-    #[error("the first output has shape {shape:?}, but training needs class scores of shape [images, classes]")]
+    #[error(
+        "the first output is no row of class scores (its shape is {shape:?} for each image), so the labels of the pictures \
+         say nothing about it; use --no-labels to learn the dense network's answers instead"
+    )]
     NoClasses {
         /// What the output looks like.
         shape: Vec<i64>,
     },
-    /// Student and teacher disagree about the number of classes.
-    #[error("the teacher has {teacher} classes and the network {student}; give the network it was cut from")]
+    /// Student and teacher say different things.
+    #[error(
+        "the teacher's outputs are {teacher:?} for each image and the network's {student:?}; give the network it was cut from"
+    )]
     OtherTeacher {
-        /// The teacher's classes.
-        teacher: i64,
-        /// The network's classes.
-        student: i64,
+        /// The shapes of what the teacher says.
+        teacher: Vec<Vec<i64>>,
+        /// The shapes of what the network says.
+        student: Vec<Vec<i64>>,
     },
     /// Training without labels and without a teacher.
     #[error("there are no labels to learn from and no teacher; give labelled pictures")]
@@ -87,7 +116,10 @@ pub enum CsamError {
         classes: i64,
     },
     /// The loss ran away.
-    #[error("the loss became {loss} at step {step} of {phase}; try a smaller learning rate")]
+    #[error(
+        "the loss became {loss} at step {step} of {phase}, and again after going back {retreats} times with a smaller rate; \
+         set a smaller {phase} rate, or check that the pictures are prepared as the network expects them"
+    )]
     Diverged {
         /// The phase.
         phase: &'static str,
@@ -95,6 +127,21 @@ pub enum CsamError {
         step: u64,
         /// The loss there.
         loss: f64,
+        /// How often the phase went back before.
+        retreats: u64,
+    },
+    /// No learning rate that was tried keeps the loss where it is.
+    #[error(
+        "the loss of {phase} rises with every rate from {highest} down to {lowest}; set a smaller {phase} rate, or check that \
+         the pictures are prepared as the network expects them"
+    )]
+    NoRate {
+        /// The phase.
+        phase: &'static str,
+        /// The first rate.
+        highest: f64,
+        /// The last one.
+        lowest: f64,
     },
     /// A checkpoint of something else.
     #[error("{}: belongs to another job ({what} differ); remove it or start without --resume", path.display())]
@@ -112,22 +159,18 @@ pub enum CsamError {
         /// What does not fit.
         reason: String,
     },
-    /// A copy with a free batch axis that is another network.
-    #[error(
-        "freeing the batch axis (declared {batch}) changes the outputs by {far:e}; export the model with a dynamic batch axis"
-    )]
-    FreedDiffers {
-        /// The declared batch.
-        batch: i64,
-        /// The largest difference.
-        far: f64,
-    },
     /// libtorch refused a call.
     #[error("libtorch: {0}")]
     Torch(String),
     /// A device that is not there.
     #[error("the device `{0}` is not there; `espalier doctor` lists those that are")]
     Device(String),
+    /// The program that started this one has ended.
+    #[error("process {parent}, which should have started this program, is not its parent; leave --parent out")]
+    Orphaned {
+        /// The id that was given.
+        parent: i32,
+    },
     /// The preparation of batches ended early.
     #[error("the thread that prepares batches ended early")]
     FeedEnded,

@@ -1,44 +1,37 @@
-//! New random weights for a network: He's normal law for weights, 1 and 0 for normalisations, 0 for biases.
+//! New random weights for a network: He's normal law for weights, 1 for scales and 0 for shifts and biases, and his slope.
 
 use std::collections::HashMap;
 
 use images::draw;
 use import::{
     Graph,
-    graph::{Node, Origin, ValueId},
+    lanes::{Parameter, parameters},
+    ops::Role,
 };
 use tch::{Tensor, no_grad};
 
 use crate::{CsamError, network::Network};
 
-/// What a stored tensor is to its reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// Contracted along axes whose product is this.
-    Weight { fan_in: usize },
-    /// The scale of a normalisation.
-    Scale,
-}
+/// The slope that He et al. (2015) begin with.
+const SLOPE: f32 = 0.25;
 
-/// Overwrites all weights and statistics of a network. The numbers are a function of the seed and the tensor's place.
+/// Overwrites all weights and statistics of a network, each by its role. The numbers are a function of the seed and the tensor's place.
 ///
 /// # Errors
 /// libtorch refuses.
 pub(crate) fn initialise(graph: &Graph, network: &mut Network, seed: u64) -> Result<(), CsamError> {
-    let parts = parts(graph);
-    for (place, parameter) in network.parameters().into_iter().enumerate() {
-        let count = parameter.tensor.numel();
-        let values = match parts.get(parameter.name.as_str()) {
-            Some(Part::Weight { fan_in }) => normal(count, (2.0 / *fan_in as f32).sqrt(), seed, place as u64),
-            Some(Part::Scale) => vec![1.0; count],
-            None if parameter.name.ends_with("normalise.scale") => vec![1.0; count],
-            None => vec![0.0; count],
+    let stored: HashMap<&str, Parameter> =
+        parameters(graph).into_iter().map(|(id, parameter)| (graph.stored_name(id), parameter)).collect();
+    for (place, own) in network.parameters().into_iter().chain(network.measured()).enumerate() {
+        let count = own.tensor.numel();
+        let fan_in = stored.get(own.name.as_str()).map_or(1, |parameter| parameter.fan_in);
+        let values = match own.role {
+            Role::Weight => normal(count, (2.0 / fan_in as f32).sqrt(), seed, place as u64),
+            Role::Scale | Role::Variance => vec![1.0; count],
+            Role::Slope => vec![SLOPE; count],
+            Role::Bias | Role::Shift | Role::Mean => vec![0.0; count],
         };
-        overwrite(&parameter.tensor, &values)?;
-    }
-    for (name, tensor) in network.statistics() {
-        let value = if is_variance(graph, &name) { 1.0 } else { 0.0 };
-        overwrite(&tensor, &vec![value; tensor.numel()])?;
+        overwrite(&own.tensor, &values)?;
     }
     Ok(())
 }
@@ -58,39 +51,4 @@ fn normal(count: usize, deviation: f32, seed: u64, place: u64) -> Vec<f32> {
     }
     values.truncate(count);
     values
-}
-
-/// Weights and scales by the name of the stored tensor; biases and shifts are not among them.
-fn parts(graph: &Graph) -> HashMap<&str, Part> {
-    let mut parts = HashMap::new();
-    for (_, node) in graph.nodes() {
-        let Some(second) = node.input(1) else { continue };
-        let Origin::Stored(stored) = graph.value(second).origin else { continue };
-        let tensor = &graph.stored(stored).tensor;
-        let part = match tensor.shape.len() {
-            0 => continue,
-            1 if node.outputs.len() == 1 && is_statistical(node) => Part::Scale,
-            1 => continue,
-            _ => Part::Weight { fan_in: fan_in(node, &tensor.shape) },
-        };
-        parts.insert(graph.stored_name(stored), part);
-    }
-    parts
-}
-
-fn is_statistical(node: &Node) -> bool {
-    node.row.is_some_and(|row| !row.statistics.is_empty())
-}
-
-/// Values that each output sums over: a matrix is stored [in, out] unless the node transposes it, a kernel
-/// [out, in, …].
-fn fan_in(node: &Node, shape: &[usize]) -> usize {
-    let matrix_as_is = shape.len() == 2 && node.int_or("transB", 0) == 0;
-    if matrix_as_is { shape[0] } else { shape[1..].iter().product() }
-}
-
-fn is_variance(graph: &Graph, name: &str) -> bool {
-    let named = |value: Option<ValueId>| value.is_some_and(|value| graph.value(value).name == name);
-    let second = |node: &Node| node.row.and_then(|row| row.statistics.get(1)).and_then(|input| node.input(*input));
-    name.ends_with("normalise.variance") || graph.nodes().any(|(_, node)| named(second(node)))
 }

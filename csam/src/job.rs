@@ -9,10 +9,11 @@ use std::{fs, path::Path, path::PathBuf};
 use images::{data::Choice, preprocess::Preprocess};
 use import::lanes::Allocation;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::CsamError;
+use crate::{CsamError, keys};
 
-/// One job for `espalier-torch search`, `tune` or `train`.
+/// One job for `espalier-torch search`, `tune`, `train` or `check`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
@@ -88,8 +89,8 @@ pub struct Search {
     pub share: f64,
     /// C-SAM: passes over the training pictures instead of `share`.
     pub epochs: Option<f64>,
-    /// C-SAM: images per step, both halves of a twin batch counted.
-    pub batch: usize,
+    /// C-SAM: images per step, both halves of a twin batch counted; by default 128, fewer where pictures are few or large.
+    pub batch: Option<usize>,
     /// C-SAM: how scores are updated.
     pub update: Update,
     /// C-SAM: percentile of each group's norms that becomes score 1 at the start.
@@ -126,8 +127,9 @@ pub struct Search {
     pub ramp: f64,
     /// C-SAM: train weights along with the mask.
     pub train_weights: bool,
-    /// C-SAM: the weights' rate. A trained network loses at 0.05 what it knows before anything is cut.
-    pub rate: f64,
+    /// C-SAM: the weights' rate; by default 0.01 for 128 images a step, in proportion for fewer. A trained network loses
+    /// at 0.05 what it knows before anything is cut.
+    pub rate: Option<f64>,
     /// C-SAM: radius ρ of a weight perturbation (SAM); 0 is none. Doubles the copies.
     pub sam: f64,
     /// C-SAM: the task loss.
@@ -142,10 +144,11 @@ pub struct Tune {
     pub epochs: f64,
     /// Image-copies that a search before it has used.
     pub spent: u64,
-    /// Images per step.
-    pub batch: usize,
-    /// Highest learning rate.
-    pub rate: f64,
+    /// Images per step; by default 128, fewer where pictures are few or large.
+    pub batch: Option<usize>,
+    /// Highest learning rate; at 0 nothing changes. By default 0.05 for 128 images a step, in proportion for fewer, or the
+    /// first third of that, third of the third, … with which a few steps do not make the loss rise.
+    pub rate: Option<f64>,
     /// Momentum (Nesterov).
     pub momentum: f64,
     /// Weight decay, on weights alone.
@@ -172,8 +175,9 @@ pub struct Tune {
     pub patience: u32,
 }
 
-/// The loss for one prediction: `(1−a)·CE(s, y) + a·T²·KL(softmax(t*/T) ‖ softmax(s/T))` with the teacher's target
-/// `t* = β·dense(x) + (1−β)·dense(x′)` for a student that sees x′.
+/// The loss for one prediction: `(1−a)·CE(s, y) + a·D(t*, s)` with the teacher's target `t* = β·dense(x) + (1−β)·dense(x′)`
+/// for a student that sees x′. D is the mean over all outputs: `T²·KL(softmax(t*/T) ‖ softmax(s/T))` of class scores, the
+/// squared error over the teacher's own variance, channel by channel, of all else, where β is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Task {
@@ -281,7 +285,7 @@ impl Default for Search {
             micro: 8,
             share: 1.0 / 6.0,
             epochs: None,
-            batch: 128,
+            batch: None,
             update: Update::Average,
             percentile: 90.0,
             perturb: Perturb::Flip,
@@ -300,7 +304,7 @@ impl Default for Search {
             rounds: 10,
             ramp: 0.8,
             train_weights: true,
-            rate: 0.01,
+            rate: None,
             sam: 0.0,
             task: Task::default(),
         }
@@ -312,8 +316,8 @@ impl Default for Tune {
         Self {
             epochs: 24.0,
             spent: 0,
-            batch: 128,
-            rate: 0.05,
+            batch: None,
+            rate: None,
             momentum: 0.9,
             decay: 5e-4,
             warm_up: 100,
@@ -343,8 +347,11 @@ impl Job {
     /// The file cannot be read, is not a job, or holds a value outside its range.
     pub fn open(path: &Path) -> Result<Self, CsamError> {
         let text = fs::read_to_string(path).map_err(CsamError::file(path, "reading"))?;
-        let job: Self = serde_json::from_str(&text)
-            .map_err(|error| CsamError::Job { path: path.into(), reason: error.to_string() })?;
+        let broken = |error: serde_json::Error| CsamError::Job { path: path.into(), reason: error.to_string() };
+        let values: Value = serde_json::from_str(&text).map_err(broken)?;
+        keys::check(&values)?;
+        let job: Self = serde_path_to_error::deserialize(values)
+            .map_err(|error| CsamError::Value { key: error.path().to_string(), reason: error.inner().to_string() })?;
         job.check()?;
         Ok(job)
     }
@@ -372,10 +379,8 @@ impl Job {
         }
         for (key, value) in [
             ("search.temperature", search.temperature),
-            ("search.rate", search.rate),
             ("search.score_rate", search.score_rate),
             ("search.task.temperature", search.task.temperature),
-            ("tune.rate", tune.rate),
             ("tune.task.temperature", tune.task.temperature),
             ("tune.epochs", tune.epochs),
         ] {
@@ -388,6 +393,8 @@ impl Job {
             ("search.sam", search.sam),
             ("tune.sam", tune.sam),
             ("tune.decay", tune.decay),
+            ("search.rate", search.rate.unwrap_or(0.0)),
+            ("tune.rate", tune.rate.unwrap_or(0.0)),
             ("tune.validate", tune.validate),
             ("search.epochs", search.epochs.unwrap_or(0.0)),
         ] {
@@ -405,8 +412,8 @@ impl Job {
             ("search.micro", search.micro, 1),
             ("search.draws", search.draws, 1),
             ("search.rounds", search.rounds as usize, 1),
-            ("search.batch", search.batch, 2),
-            ("tune.batch", tune.batch, 2),
+            ("search.batch", search.batch.unwrap_or(2), 2),
+            ("tune.batch", tune.batch.unwrap_or(2), 2),
             ("tune.batches", tune.batches, 1),
         ] {
             require(key, value, value >= least, if least == 1 { "at least 1" } else { "at least 2" })?;

@@ -4,13 +4,16 @@
 //! - [`methods`]: how lanes are ranked and chosen, one file each, C-SAM among them;
 //! - [`train`]: what every search and every training shares: data, optimiser, losses, checkpoints;
 //! - [`search`] and [`tune`]: the two commands of `espalier-torch` that end in a plan;
+//! - [`check`]: everything that they do before their first step, for a dry run;
 //! - [`run`]: running a model on given inputs;
 //! - [`job`] and [`events`]: what comes in as JSON and what goes out as JSON lines.
 
+pub mod check;
 pub mod error;
 pub mod events;
 mod fresh;
 pub mod job;
+mod keys;
 pub mod methods;
 pub mod network;
 pub mod output;
@@ -18,6 +21,7 @@ pub mod run;
 pub mod search;
 pub mod session;
 pub mod setup;
+pub mod subject;
 pub mod train;
 pub mod tune;
 pub mod versions;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use csam::{
-    CsamError,
+    CsamError, check,
     events::Events,
     job::Job,
     run, search,
@@ -12,13 +12,16 @@ use csam::{
     tune, versions,
 };
 
-/// Searches, tunes, trains and runs networks with libtorch. `search`, `tune` and `train` tell what happens, errors
-/// included, as JSON lines on standard output.
+/// Searches, tunes, trains and runs networks with libtorch. `search`, `tune`, `train` and `check` tell what happens,
+/// errors included, as JSON lines on standard output.
 #[derive(Parser)]
 #[command(version, after_help = "Example:\n  espalier-torch search --job job.json")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// End at once when this process, which started the program, ends.
+    #[arg(long, global = true, value_name = "PID", hide = true)]
+    parent: Option<i32>,
 }
 
 #[derive(Subcommand)]
@@ -29,6 +32,8 @@ enum Command {
     Tune(JobArgs),
     /// Train a network on labels.
     Train(JobArgs),
+    /// Do everything that a job asks for except train, and say how long that would take.
+    Check(JobArgs),
     /// Run a model on given inputs.
     Run(run::RunArgs),
     /// Print the versions and devices that were found.
@@ -43,21 +48,9 @@ struct JobArgs {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
-    let tells_events = matches!(command, Command::Search(_) | Command::Tune(_) | Command::Train(_));
-    let outcome = match command {
-        Command::Search(args) => with_job(&args, search::search),
-        Command::Tune(args) => with_job(&args, |job, events, stop| tune::tune(job, "tune", events, stop)),
-        Command::Train(args) => with_job(&args, |job, events, stop| tune::tune(job, "train", events, stop)),
-        Command::Run(args) => run::run(&args).map_err(CsamError::from),
-        Command::Versions => {
-            #[expect(clippy::print_stdout, reason = "this is the command's result")]
-            {
-                println!("{}", versions::versions());
-            }
-            Ok(())
-        }
-    };
+    let Cli { command, parent } = Cli::parse();
+    let tells_events = matches!(command, Command::Search(_) | Command::Tune(_) | Command::Train(_) | Command::Check(_));
+    let outcome = parent.map_or(Ok(()), session::end_with).and_then(|()| obey(command));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -67,6 +60,23 @@ fn main() -> ExitCode {
                 complain(&error);
             }
             ExitCode::from(error.status())
+        }
+    }
+}
+
+fn obey(command: Command) -> Result<(), CsamError> {
+    match command {
+        Command::Search(args) => with_job(&args, search::search),
+        Command::Tune(args) => with_job(&args, |job, events, stop| tune::tune(job, "tune", events, stop)),
+        Command::Train(args) => with_job(&args, |job, events, stop| tune::tune(job, "train", events, stop)),
+        Command::Check(args) => with_job(&args, check::check),
+        Command::Run(args) => run::run(&args).map_err(CsamError::from),
+        Command::Versions => {
+            #[expect(clippy::print_stdout, reason = "this is the command's result")]
+            {
+                println!("{}", versions::versions());
+            }
+            Ok(())
         }
     }
 }

@@ -15,16 +15,16 @@ use crate::{
     network::{Network, Pass, Taps},
     output::write_plan,
     session::Stop,
-    setup::Setup,
+    setup::{Reading, Setup},
     train::{
-        Clock,
+        Clock, Rehearsal,
         feed::{Recipe, prepare},
-        teacher::logits,
+        teacher::units,
         team::Replica,
     },
 };
 
-/// Images per batch when means are taken.
+/// Images per batch when means are taken, where so many fit.
 const BATCH: usize = 128;
 
 /// Searches, and writes the plan to the job's folder.
@@ -32,34 +32,14 @@ const BATCH: usize = 128;
 /// # Errors
 /// Something cannot be opened, the budget cannot be met, the network cannot be trained, or the user interrupted.
 pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError> {
-    let budgets: Vec<Budget> = job.budget.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let budgets = budgets(job)?;
     let setup = Setup::of(job, pictures(job), &mut events)?;
-    let network = setup.trainable()?;
-    setup.check_classes(&network)?;
-    let teach = || setup.teacher(&setup.model, job.search.task.beta);
-    let teacher = teach()?;
-    let norms = score::magnitude(&setup.model.graph, &setup.lanes)?;
-    let method = named(job.search.method);
+    let network = setup.trainable(job)?;
     let mut clock = setup.clock(job, "search", events, stop);
-    let ground = Ground {
-        network: &network,
-        lanes: &setup.lanes,
-        norms: &norms,
-        budgets: &budgets,
-        teacher: &teacher,
-        replica: &|| Ok(Replica { network: setup.copy()?, teacher: Some(teach()?) }),
-        samples: &setup.train,
-        laws: &setup.laws,
-        search: &job.search,
-        tune: &job.tune,
-        seed: job.seed,
-        resume: job.resume,
-        threads: job.threads,
-        device: setup.device,
-    };
-    let choice = method.choose(&ground, &mut clock)?;
+    let method = named(job.search.method);
+    let choice = on_ground(job, &setup, &network, |ground| method.choose(ground, &mut clock))?;
     let origin = format!("{}, {:?} widths, seed {}", method.name(), job.search.allocation, job.seed).to_lowercase();
-    let mut plan = Plan::from_kept(&setup.model.graph, &setup.lanes, &choice.kept, origin);
+    let mut plan = Plan::from_kept(&setup.subject.model.graph, &setup.lanes, &choice.kept, origin);
     // A search that trained weights did so with nothing in place of what it removed.
     if job.search.fill == Fill::Mean && !choice.trained {
         plan.fills = fills(&setup, &network, &choice.kept, job)?;
@@ -70,11 +50,56 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
     Ok(())
 }
 
+/// One step of the search, to see that it can be done and how long it takes; none where the method takes no steps.
+///
+/// # Errors
+/// As [`search`].
+pub(crate) fn rehearse(job: &Job, setup: &Setup, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
+    let network = setup.copy()?;
+    on_ground(job, setup, &network, |ground| named(job.search.method).rehearse(ground, clock))
+}
+
+/// Does something with all that a method is given.
+fn on_ground<T>(
+    job: &Job,
+    setup: &Setup,
+    network: &Network,
+    work: impl FnOnce(&Ground<'_>) -> Result<T, CsamError>,
+) -> Result<T, CsamError> {
+    setup.check_answers(network)?;
+    let portions = setup.portions(job, network)?;
+    let units = units(network, &setup.train, portions.look, setup.device)?;
+    let teach = || setup.teacher(&setup.subject, job.search.task.beta, units.clone());
+    work(&Ground {
+        portions,
+        network,
+        lanes: &setup.lanes,
+        norms: &score::magnitude(&setup.subject.model.graph, &setup.lanes)?,
+        budgets: &budgets(job)?,
+        teacher: &teach()?,
+        replica: &|| Ok(Replica { network: setup.copy()?, teacher: Some(teach()?) }),
+        samples: &setup.train,
+        laws: &setup.laws,
+        search: &job.search,
+        tune: &job.tune,
+        seed: job.seed,
+        resume: job.resume,
+        threads: job.threads,
+        device: setup.device,
+    })
+}
+
+fn budgets(job: &Job) -> Result<Vec<Budget>, CsamError> {
+    Ok(job.budget.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
+}
+
 /// Pictures that the method can use; one that trains uses all there are.
-fn pictures(job: &Job) -> usize {
+fn pictures(job: &Job) -> Reading {
     match job.search.method {
-        MethodName::Csam => usize::MAX,
-        MethodName::Magnitude | MethodName::Taylor | MethodName::Random => job.search.batches.saturating_mul(BATCH),
+        MethodName::Csam => Reading::All,
+        MethodName::Magnitude | MethodName::Taylor | MethodName::Random => {
+            Reading::Some(job.search.batches.saturating_mul(BATCH))
+        }
     }
 }
 
@@ -92,15 +117,16 @@ fn replaced(network: &Network, choice: &Choice, plan: &mut Plan) -> Result<Vec<(
 /// The mean input of every reader at its removed indices, over training pictures in the dense network.
 fn fills(setup: &Setup, network: &Network, kept: &Kept, job: &Job) -> Result<Vec<PlanFill>, CsamError> {
     let mut taps = Taps::new();
-    let recipe = Recipe::plain(job.seed, BATCH);
-    let steps = job.search.batches.min(setup.train.len().div_ceil(BATCH)) as u64;
+    let images = BATCH.min(setup.portions(job, network)?.look);
+    let recipe = Recipe::plain(job.seed, images);
+    let steps = job.search.batches.min(setup.train.len().div_ceil(images)) as u64;
     for step in 0..steps {
         let batch = prepare(&setup.train, &recipe, step, setup.device)?;
-        let _ = no_grad(|| logits(network, &batch.images, &mut Pass { taps: Some(&mut taps), ..Pass::default() }))?;
+        no_grad(|| network.answers(&batch.images, &mut Pass { taps: Some(&mut taps), ..Pass::default() }))?;
     }
     let readers = setup.lanes.readers.iter().zip(taps.means());
     let fills = readers.filter_map(|(reader, mean)| Some((reader, mean.as_ref()?)));
-    let fills = fills.map(|(reader, mean)| fill(&setup.model, reader, mean, kept));
+    let fills = fills.map(|(reader, mean)| fill(&setup.subject.model, reader, mean, kept));
     Ok(fills.collect::<Result<Vec<_>, CsamError>>()?.into_iter().filter(|fill| !fill.means.is_empty()).collect())
 }
 

@@ -7,12 +7,7 @@ use images::{
     draw,
     laws::Law,
 };
-use import::{
-    Model,
-    graph::batch::{Freed, free},
-    lanes::Lanes,
-    proto::ModelFile,
-};
+use import::lanes::Lanes;
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor, no_grad};
 
@@ -20,26 +15,27 @@ use crate::{
     CsamError,
     events::Events,
     job::Job,
-    network::{Lowering, Network, Pass},
+    network::{Answers, Lowering, Network},
     session::{self, Stop},
+    subject::Subject,
     train::{
         Clock,
         checkpoint::Keeper,
         feed::{Recipe, prepare},
+        losses::{self, Units},
+        portions::Portions,
         samples::Samples,
         teacher::{Teacher, predict},
     },
 };
 
-/// Images on which a copy with a free batch axis has to equal the file.
-const PROBES: usize = 8;
-/// How far the two may be apart, relative to the largest output; both run the same arithmetic.
-const TOLERANCE: f64 = 1e-5;
+/// Images of a batch for inserted normalisations, where so many fit.
+const CALIBRATION: usize = 128;
 
 /// A job made ready.
 pub struct Setup {
-    /// The model, with a free batch axis.
-    pub model: Model,
+    /// The model, at any batch.
+    pub subject: Subject,
     /// What may be removed from it.
     pub lanes: Lanes,
     /// Pictures to train on.
@@ -52,45 +48,80 @@ pub struct Setup {
     pub device: Device,
 }
 
+/// Which training pictures are decoded at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// All of them.
+    All,
+    /// At most so many, drawn by the job's seed; there are no others then.
+    Some(usize),
+    /// None; each is decoded when it is asked for.
+    WhenAsked,
+}
+
 impl Setup {
-    /// Opens everything a job names. Of the training pictures at most `most` are read, drawn by the job's seed.
+    /// Opens everything a job names.
     ///
     /// # Errors
     /// Something cannot be opened, or the pictures do not fit the network.
-    pub fn of(job: &Job, most: usize, events: &mut Events) -> Result<Self, CsamError> {
+    pub fn of(job: &Job, reading: Reading, events: &mut Events) -> Result<Self, CsamError> {
         let device = session::device(&job.device)?;
-        let opened = Model::open(&job.model)?;
-        let model = with_free_batch(&opened)?;
+        let subject = Subject::open(&job.model)?;
         let Training { train, validation } = data::open(&job.data)?.divide(&job.division)?.training?;
-        let train = Arc::new(Samples::load(&some(&train, most, job.seed), &job.input, job.labels)?);
-        if let Some(model) = &model {
-            check_freed(&opened, model, &train, device)?;
+        let train = match reading {
+            Reading::Some(most) => some(&train, most, job.seed),
+            Reading::All | Reading::WhenAsked => train,
+        };
+        let train = read(&train, job, reading)?;
+        let subject = subject.checked(&train, device)?;
+        if let Some(images) = subject.at_once {
+            events.note(&format!(
+                "the model takes {images} image(s) at a time and cannot be freed of that: a step runs them one after \
+                 another, and running statistics stay what they are"
+            ));
         }
-        let model = model.unwrap_or(opened);
         events.note(&format!(
-            "{} training pictures read, {} to watch the training by",
+            "{} training pictures, {} to watch the training by",
             train.len(),
             validation.pictures().len()
         ));
-        let lanes = Lanes::of(&model.graph, &job.keep);
-        Ok(Self { lanes, model, train, validation, laws: laws(job)?, device })
+        let lanes = Lanes::of(&subject.model.graph, &job.keep);
+        Ok(Self { lanes, subject, train, validation, laws: laws(job)?, device })
     }
 
     /// Reads the pictures to watch the training by.
     ///
     /// # Errors
     /// One cannot be read.
-    pub fn validation(&self, job: &Job) -> Result<Arc<Samples>, CsamError> {
-        Ok(Arc::new(Samples::load(&self.validation, &job.input, job.labels)?))
+    pub fn validation(&self, job: &Job, reading: Reading) -> Result<Arc<Samples>, CsamError> {
+        read(&self.validation, job, reading)
+    }
+
+    /// The number of pictures to watch the training by.
+    pub fn held_out(&self) -> usize {
+        self.validation.pictures().len()
+    }
+
+    /// Whether every pattern of what is to be kept fits a stored tensor.
+    ///
+    /// # Errors
+    /// One does not.
+    pub fn check_keep(&self, job: &Job) -> Result<(), CsamError> {
+        let graph = &self.subject.model.graph;
+        let names: Vec<&str> = graph.stored.iter().map(|stored| graph.value(stored.value).name.as_str()).collect();
+        match job.keep.iter().find(|pattern| !names.iter().any(|name| name.contains(pattern.as_str()))) {
+            Some(pattern) => Err(CsamError::KeepsNothing { pattern: pattern.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Lowers the model for training.
     ///
     /// # Errors
     /// An operator cannot be lowered.
-    pub fn trainable(&self) -> Result<Network, CsamError> {
+    pub fn trainable(&self, job: &Job) -> Result<Network, CsamError> {
         let mut network = self.copy()?;
-        network.measure_inserted(calibration(&self.train, self.device)?)?;
+        network.measure_inserted(calibration(&self.train, self.portions(job, &network)?, self.device)?)?;
         Ok(network)
     }
 
@@ -99,32 +130,57 @@ impl Setup {
     /// # Errors
     /// An operator cannot be lowered.
     pub fn copy(&self) -> Result<Network, CsamError> {
-        let lowering = Lowering { device: self.device, normalise_folded: true, ..Lowering::training() };
-        Ok(Network::lower(&self.model, Some(&self.lanes), lowering)?)
+        let lowering = Lowering {
+            device: self.device,
+            normalise_folded: true,
+            at_once: self.subject.at_once,
+            ..Lowering::training()
+        };
+        Ok(Network::lower(&self.subject.model, Some(&self.lanes), lowering)?)
     }
 
     /// Lowers a model as a teacher.
     ///
     /// # Errors
     /// An operator cannot be lowered.
-    pub fn teacher(&self, model: &Model, beta: f64) -> Result<Teacher, CsamError> {
-        let lowering =
-            Lowering { device: self.device, trainable: false, normalise_folded: false, fold_normalisation: true };
-        Ok(Teacher::new(Network::lower(model, None, lowering)?, beta))
+    pub fn teacher(&self, subject: &Subject, beta: f64, units: Units) -> Result<Teacher, CsamError> {
+        Ok(Teacher::new(self.asked(subject)?, beta, units))
     }
 
-    /// Whether every label has an output and the network's output is class scores. Gives the number of classes.
+    /// Lowers a model that is only asked.
+    ///
+    /// # Errors
+    /// An operator cannot be lowered.
+    pub fn asked(&self, subject: &Subject) -> Result<Network, CsamError> {
+        let lowering = Lowering { device: self.device, at_once: subject.at_once, ..Lowering::inference() };
+        Ok(Network::lower(&subject.model, None, lowering)?)
+    }
+
+    /// How many images a network of this job takes at once.
+    ///
+    /// # Errors
+    /// The network cannot be run.
+    pub fn portions(&self, job: &Job, network: &Network) -> Result<Portions, CsamError> {
+        let images = usize::try_from(self.subject.at_once.unwrap_or(1)).unwrap_or(1);
+        let image = prepare(&self.train, &Recipe::plain(0, images), 0, self.device)?.images;
+        Ok(Portions::of(job, self.train.len(), network.bytes_kept(&image)?))
+    }
+
+    /// Whether the network says something of each image that can be learned, and every label has an output.
     ///
     /// # Errors
     /// It is not so.
-    pub fn check_classes(&self, network: &Network) -> Result<i64, CsamError> {
+    pub fn check_answers(&self, network: &Network) -> Result<Answers, CsamError> {
         let batch = prepare(&self.train, &Recipe::plain(0, 2), 0, self.device)?;
-        let classes = no_grad(|| predict(network, &batch.images))?.size()[1];
-        let largest = self.train.labels().and_then(|labels| labels.iter().max().copied());
-        match largest {
-            Some(label) if i64::from(label) >= classes => Err(CsamError::LabelOutOfRange { label, classes }),
-            _ => Ok(classes),
+        let answers = no_grad(|| predict(network, &batch.images))?;
+        if answers.0.is_empty() {
+            return Err(CsamError::NothingToLearn);
         }
+        let Some(label) = self.train.labels().and_then(|labels| labels.iter().max().copied()) else {
+            return Ok(answers);
+        };
+        let classes = losses::scores(&answers)?.size()[1];
+        if i64::from(label) >= classes { Err(CsamError::LabelOutOfRange { label, classes }) } else { Ok(answers) }
     }
 
     /// What a phase of this job runs with.
@@ -146,65 +202,17 @@ impl Setup {
         hash.update(format!(
             "{phase}{search:?}{tune:?}{seed}{threads}{device}{fresh}{labels}{budget:?}{keep:?}{input:?}{division:?}"
         ));
-        hash.update(&self.model.file.bytes);
+        hash.update(&self.subject.model.file.bytes);
         hash.update((self.train.len() as u64).to_le_bytes());
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-/// A model whose batch axis is free, in place of one where it is fixed.
-///
-/// # Errors
-/// The graph cannot be built.
-pub fn with_free_batch(model: &Model) -> Result<Option<Model>, CsamError> {
-    let Freed::Copy { bytes, .. } = free(&model.file, true)? else { return Ok(None) };
-    let mut file = ModelFile::from_bytes(bytes).map_err(import::ImportError::from)?;
-    file.path.clone_from(&model.file.path);
-    Ok(Some(Model::from_file(file, &import::graph::InputSizes::default())?))
-}
-
-/// The freed copy is trusted once it says in one batch what the file says in batches of the declared size. There are at
-/// least eight images and two such batches, no two images alike, so that a network that mixes them is found.
-fn check_freed(declared: &Model, freed: &Model, samples: &Samples, device: Device) -> Result<(), CsamError> {
-    let batch = declared.graph.batch().and_then(import::graph::Dim::value).unwrap_or(1).max(1);
-    let lowering = Lowering { device, trainable: false, ..Lowering::training() };
-    let [declared, freed] = [declared, freed].map(|model| Network::lower(model, None, lowering));
-    let (declared, freed) = (declared?, freed?);
-    let images = unlike(samples, PROBES.max(2 * batch as usize).next_multiple_of(batch as usize), device)?;
-    let run = |network: &Network, images: &Tensor| no_grad(|| network.forward(images, &mut Pass::default()));
-    let whole = run(&freed, &images)?;
-    for start in (0..images.size()[0]).step_by(batch as usize) {
-        for (a, whole) in run(&declared, &images.f_narrow(0, start, batch)?)?.iter().zip(&whole) {
-            let rows = a.size().first().copied().unwrap_or(0);
-            let b = whole.f_narrow(0, start / batch * rows, rows)?;
-            let far = a.f_sub(&b)?.f_abs()?.f_max()?.f_double_value(&[])?;
-            let largest = a.f_abs()?.f_max()?.f_double_value(&[])?;
-            // Not `far > …`: what is not a number differs.
-            let near = a.size() == b.size() && far <= TOLERANCE * largest;
-            if !near {
-                return Err(CsamError::FreedDiffers { batch, far });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// So many images, no two alike: training pictures, and seeded noise where these are too few or alike.
-fn unlike(samples: &Samples, count: usize, device: Device) -> Result<Tensor, CsamError> {
-    let mut images: Vec<Tensor> = Vec::new();
-    for picture in prepare(samples, &Recipe::plain(0, count.min(samples.len())), 0, device)?.images.unbind(0) {
-        if !images.iter().any(|image| image.equal(&picture)) {
-            images.push(picture);
-        }
-    }
-    let shape = images.first().map(Tensor::size).unwrap_or_default();
-    let elements = samples.preprocess().len();
-    for number in images.len()..count {
-        let mut rng = draw::rng(0, "unlike", 0, number as u64);
-        let noise: Vec<f32> = (0..elements).map(|_| draw::normal_pair(&mut rng).0).collect();
-        images.push(Tensor::f_from_slice(&noise)?.f_reshape(&shape)?.f_to_device(device)?);
-    }
-    Ok(Tensor::f_stack(&images, 0)?)
+fn read(set: &impl ForTraining, job: &Job, reading: Reading) -> Result<Arc<Samples>, CsamError> {
+    Ok(Arc::new(match reading {
+        Reading::All | Reading::Some(_) => Samples::load(set, &job.input, job.labels)?,
+        Reading::WhenAsked => Samples::when_asked(set, &job.input, job.labels)?,
+    }))
 }
 
 fn some(set: &TrainSet, most: usize, seed: u64) -> TrainSet {
@@ -225,8 +233,8 @@ fn laws(job: &Job) -> Result<Vec<Law>, CsamError> {
 }
 
 /// A few batches of training pictures as for evaluation.
-fn calibration(samples: &Samples, device: Device) -> Result<Vec<Tensor>, CsamError> {
-    let recipe = Recipe::plain(0, 128);
+fn calibration(samples: &Samples, portions: Portions, device: Device) -> Result<Vec<Tensor>, CsamError> {
+    let recipe = Recipe::plain(0, CALIBRATION.min(portions.look));
     let steps = 8.min(samples.len().div_ceil(recipe.batch)) as u64;
     (0..steps).map(|step| Ok(prepare(samples, &recipe, step, device)?.images)).collect()
 }

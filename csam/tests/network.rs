@@ -5,6 +5,7 @@ use csam::network::{Lowering, Masks, Network, NetworkError, Parameter, Pass, Sta
 use fixtures::models::{random, resnet, small};
 use import::Model;
 use import::lanes::Lanes;
+use import::ops::Role;
 use tch::{Device, Kind, Tensor, no_grad};
 
 fn model(bytes: Vec<u8>) -> Model {
@@ -103,7 +104,7 @@ fn gradients_reach_every_stored_weight_once() {
             let gradient = parameter.tensor.grad();
             assert!(gradient.defined(), "{name}: {} has no gradient", parameter.name);
             assert!(gradient.isfinite().all().int64_value(&[]) == 1, "{name}: {}", parameter.name);
-            assert_eq!(parameter.decay, parameter.tensor.dim() > 1);
+            assert_eq!(parameter.role == Role::Weight, parameter.tensor.dim() > 1);
         }
     }
 }
@@ -367,10 +368,13 @@ fn networks_that_kept_their_normalisations_get_no_others() {
 #[test]
 fn probabilities_become_log_probabilities() {
     let network = training(&model(small::softmax()));
-    let outputs = network.forward(&pictures(3), &mut Pass::default()).unwrap();
-    let logits = network.logits(&outputs).unwrap();
-    assert!(difference(&logits.exp(), &outputs[0]) < 1e-6);
-    let raw = training(&model(small::chain()));
-    let outputs = raw.forward(&pictures(3), &mut Pass::default()).unwrap();
-    assert_eq!(difference(&raw.logits(&outputs).unwrap(), &outputs[0]), 0.0);
+    let said = |network: &Network| {
+        let outputs = network.forward(&pictures(3), &mut Pass::default()).unwrap();
+        let scores = network.answers(&pictures(3), &mut Pass::default()).unwrap().scores().unwrap().unwrap();
+        (outputs[0].shallow_clone(), scores)
+    };
+    let (probabilities, scores) = said(&network);
+    assert!(difference(&scores.exp(), &probabilities) < 1e-6);
+    let (output, scores) = said(&training(&model(small::chain())));
+    assert_eq!(difference(&scores, &output), 0.0);
 }

@@ -7,16 +7,18 @@ use std::path::Path;
 fn page() -> String {
     let mut page = String::from(
         "# Operators\n\nGenerated from the operator table in `import/src/ops`. An operator without a row still loads: it is kept as \
-         it is, and\nso is every channel it touches. \"Parameters\" are the inputs that are trained when they are stored.\n\n\
+         it is, and\nso is every channel it touches. \"Parameters\" are the inputs that are trained when they are stored, with their role.\n\n\
          | operator | operator sets | parameters | statistics |\n|---|---|---|---|\n",
     );
     let mut rows: Vec<_> = import::ops::rows().collect();
     rows.sort_by_key(|row| row.name);
     for row in rows {
-        let inputs = |list: &[usize]| list.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        let inputs = |statistic: bool| {
+            let wanted = row.parameters.iter().filter(|(_, role)| role.is_statistic() == statistic);
+            wanted.map(|(input, role)| format!("{input} {role:?}").to_lowercase()).collect::<Vec<_>>().join(", ")
+        };
         let (from, to) = (row.opsets.start(), row.opsets.end());
-        writeln!(page, "| {} | {from}–{to} | {} | {} |", row.name, inputs(row.learnable), inputs(row.statistics))
-            .unwrap();
+        writeln!(page, "| {} | {from}–{to} | {} | {} |", row.name, inputs(false), inputs(true)).unwrap();
     }
     page
 }

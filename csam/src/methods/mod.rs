@@ -15,7 +15,7 @@ use crate::{
     CsamError,
     job::{MethodName, Search, Tune},
     network::Network,
-    train::{Clock, samples::Samples, teacher::Teacher, team::Replica},
+    train::{Clock, Rehearsal, portions::Portions, samples::Samples, teacher::Teacher, team::Replica},
 };
 
 /// What every method is given.
@@ -32,6 +32,8 @@ pub struct Ground<'a> {
     pub teacher: &'a Teacher,
     /// Makes copies of both for further threads.
     pub replica: &'a dyn Fn() -> Result<Replica, CsamError>,
+    /// Images at once.
+    pub portions: Portions,
     /// Training pictures.
     pub samples: &'a Arc<Samples>,
     /// The transformations to be robust against.
@@ -71,6 +73,12 @@ pub trait Method {
     /// # Errors
     /// The budget cannot be met, the network cannot be run, or the user interrupted.
     fn choose(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Choice, CsamError>;
+
+    /// Computes one step, to see that it can be done and how long it takes; none where there are no steps.
+    ///
+    /// # Errors
+    /// As [`choose`](Self::choose).
+    fn rehearse(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError>;
 }
 
 /// The method of this name.

@@ -3,7 +3,10 @@
 use images::draw;
 
 use super::{Choice, Ground, Method};
-use crate::{CsamError, train::Clock};
+use crate::{
+    CsamError,
+    train::{Clock, Rehearsal},
+};
 
 /// See the module.
 pub(super) struct Random;
@@ -18,5 +21,9 @@ impl Method for Random {
         let scores: Vec<f64> = (0..ground.lanes.lanes.len() as u64).map(score).collect();
         let kept = ground.allocate(&scores, ground.budgets)?;
         Ok(Choice { kept, copies: 0, trained: false })
+    }
+
+    fn rehearse(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
+        self.choose(ground, clock).map(|_| None)
     }
 }

@@ -2,20 +2,23 @@
 //!
 //! The mask sits on weights, so one backward pass gives the gradient of the mean loss over its images. The expectation
 //! is therefore over *micro-batches* of `search.micro` images; 1 gives the definition's per-image form. ℓ is the cross
-//! entropy with the label, or where there are no labels with the network's own class. Statistics are the stored ones.
+//! entropy with the label, or where there are no labels with the network's own class; for a network that names no class
+//! it is a random sum of its numbers. Statistics are the stored ones.
 
-use tch::Tensor;
+use std::time::Instant;
+
+use images::draw;
+use tch::{Device, Tensor};
 
 use super::{Choice, Ground, Method};
 use crate::{
     CsamError,
     events::Step,
-    network::{Masks, Pass, Statistics},
+    network::{Answers, Masks, Pass, Statistics},
     train::{
-        Clock,
-        feed::{Batch, Feed, Recipe},
-        losses::{self, Targets},
-        teacher::{logits, predict},
+        Clock, Rehearsal,
+        feed::{Batch, Feed, Recipe, prepare},
+        losses::{self, Targets, Units},
         weights::backward,
     },
 };
@@ -39,6 +42,15 @@ impl Method for Taylor {
         }
         Ok(Choice { kept: ground.allocate(&scores, ground.budgets)?, copies, trained: false })
     }
+
+    fn rehearse(&self, ground: &Ground<'_>, _: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
+        ground.allocate(ground.norms, ground.budgets)?;
+        let batch = prepare(ground.samples, &Recipe::plain(ground.seed, BATCH), 0, ground.device)?;
+        let begun = Instant::now();
+        add_batch(ground, &batch, ground.seed, &mut vec![0.0; ground.lanes.lanes.len()])?;
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(Some(Rehearsal { steps: ground.search.batches as u64, copies: batch.n as u64, seconds }))
+    }
 }
 
 fn scores(ground: &Ground<'_>, clock: &mut Clock) -> Result<(Vec<f64>, u64), CsamError> {
@@ -52,7 +64,7 @@ fn scores(ground: &Ground<'_>, clock: &mut Clock) -> Result<(Vec<f64>, u64), Csa
             return Err(CsamError::Interrupted { phase: "taylor", step });
         }
         let batch = feed.next()?;
-        let loss = add_batch(ground, &batch, &mut sums)?;
+        let loss = add_batch(ground, &batch, ground.seed ^ step, &mut sums)?;
         copies += batch.n as u64;
         let figures = vec![("loss", loss)];
         clock.events.step(&Step { phase: "taylor", step: step + 1, total, copies, rate: f64::NAN, figures: &figures });
@@ -61,26 +73,67 @@ fn scores(ground: &Ground<'_>, clock: &mut Clock) -> Result<(Vec<f64>, u64), Csa
 }
 
 /// Adds the squared gradients of a batch's micro-batches; gives the mean loss.
-fn add_batch(ground: &Ground<'_>, batch: &Batch, sums: &mut [f64]) -> Result<f64, CsamError> {
+fn add_batch(ground: &Ground<'_>, batch: &Batch, seed: u64, sums: &mut [f64]) -> Result<f64, CsamError> {
     let mut total = 0.0;
     let micro = ground.search.micro as i64;
     for start in (0..batch.n).step_by(ground.search.micro) {
         let count = micro.min(batch.n - start);
         let images = batch.images.f_narrow(0, start, count)?;
         let labels = match &batch.labels {
-            Some(labels) => labels.f_narrow(0, start, count)?,
-            None => predict(ground.network, &images)?.f_detach()?.f_argmax(-1, false)?,
+            Some(labels) => Some(labels.f_narrow(0, start, count)?),
+            None => None,
         };
         let mask = Tensor::f_ones([sums.len() as i64], (tch::Kind::Float, ground.device))?.f_set_requires_grad(true)?;
         let masks = Masks { lanes: mask.shallow_clone(), fills: None };
         let mut pass = Pass { masks: Some(&masks), statistics: Statistics::Running, ..Pass::default() };
-        let targets = Targets { labels: Some(labels), teacher: None };
-        let scores = logits(ground.network, &images, &mut pass)?;
-        let loss = losses::task(&scores, &targets, &ground.search.task)?.f_mean(tch::Kind::Float)?;
+        let answers = ground.network.answers(&images, &mut pass)?;
+        let loss = loss(ground, answers, labels, (seed, start as u64))?.f_mean(tch::Kind::Float)?;
         total += loss.f_double_value(&[])? * count as f64;
         add_squares(&backward(&loss, &[mask])?[0], sums)?;
     }
     Ok(total / batch.n as f64)
+}
+
+/// ℓ of each image.
+fn loss(ground: &Ground<'_>, answers: Answers, labels: Option<Tensor>, at: (u64, u64)) -> Result<Tensor, CsamError> {
+    let labels = match (labels, answers.scores()?) {
+        (None, Some(scores)) => Some(scores.f_detach()?.f_argmax(-1, false)?),
+        (labels, _) => labels,
+    };
+    if labels.is_none() {
+        return randomly_summed(&answers, ground.teacher.units(), at, ground.device);
+    }
+    losses::task(&answers, &Targets { labels, teacher: None }, ground.teacher.units(), &ground.search.task)
+}
+
+/// The sum of all numbers in their units, each with a random sign: its squared gradient is on average the sum of the
+/// numbers' squared gradients (Hutchinson), which is the curvature of their squared error at the dense network.
+fn randomly_summed(
+    answers: &Answers,
+    units: &Units,
+    (step, row): (u64, u64),
+    device: Device,
+) -> Result<Tensor, CsamError> {
+    let mut sum: Option<Tensor> = None;
+    for (position, answer) in answers.0.iter().enumerate() {
+        let mut rng = draw::rng(step, "taylor-signs", row, position as u64);
+        let count = answer.values.numel();
+        let signs: Vec<f32> = (0..count).map(|_| if draw::unit(&mut rng) < 0.5 { -1.0 } else { 1.0 }).collect();
+        let signs = Tensor::f_from_slice(&signs)?.f_reshape(answer.values.size())?.f_to_device(device)?;
+        let unit = match units.get(position) {
+            Some(unit) => Tensor::f_from_slice(unit)?.f_to_device(device)?,
+            None => Tensor::f_ones([1], (tch::Kind::Float, device))?,
+        };
+        let numbers = (count as f64 / answer.values.size()[0].max(1) as f64).sqrt();
+        let own =
+            answer.values.f_mul(&signs)?.f_div(&unit)?.f_sum_dim_intlist(&[1i64, 2][..], false, tch::Kind::Float)?;
+        let own = own.f_div_scalar(numbers)?;
+        sum = Some(match sum {
+            Some(sum) => sum.f_add(&own)?,
+            None => own,
+        });
+    }
+    sum.ok_or(CsamError::NothingToLearn)
 }
 
 /// Adds the squares of a gradient by lane; a gradient that is not defined is zero.

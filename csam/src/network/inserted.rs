@@ -4,13 +4,14 @@
 //! convolution's weight and bias when the network is written.
 
 use import::graph::{Node, ValueId};
+use import::ops::Role;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::lower::Builder;
 use super::op::{Op, Torch};
 use super::ops::Normalise;
 use super::step::{Source, Step};
-use super::store::{Leaf, Role};
+use super::store::Leaf;
 use super::{Network, NetworkError, Pass};
 
 /// The values that exporters of the common training frameworks write.
@@ -42,10 +43,10 @@ pub(super) fn leaves(convolution: &str, shape: Vec<i64>, device: Device) -> Resu
     let leaf =
         |what: &str, value, role| Leaf::new(format!("{convolution}/normalise.{what}"), filled(value)?, role, None);
     Ok([
-        leaf("scale", 1.0, Role::Parameter)?,
-        leaf("shift", 0.0, Role::Parameter)?,
-        leaf("mean", 0.0, Role::Statistic)?,
-        leaf("variance", 1.0 - EPSILON, Role::Statistic)?,
+        leaf("scale", 1.0, Role::Scale)?,
+        leaf("shift", 0.0, Role::Shift)?,
+        leaf("mean", 0.0, Role::Mean)?,
+        leaf("variance", 1.0 - EPSILON, Role::Variance)?,
     ])
 }
 

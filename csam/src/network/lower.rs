@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use import::graph::{Code, Node, NodeId, Origin, Refusal, StoredId, ValueId};
-use import::lanes::{Lanes, trainable};
+use import::lanes::{Lanes, Parameter, parameters};
 use import::ops::NEWEST_OPSET;
 use import::{Graph, Model};
 use tch::{Device, Tensor, no_grad};
@@ -13,7 +13,7 @@ use super::masks::Reading;
 use super::op::{Frame, Inputs, Op};
 use super::ops::{self, Kind, Row};
 use super::step::{Source, Step};
-use super::store::{Leaf, Role};
+use super::store::Leaf;
 use super::view::View;
 use super::{NetworkError, Statistics, convert, lifetime, survey};
 
@@ -30,12 +30,15 @@ pub struct Lowering {
     /// Folds normalisations into the convolutions before them, which makes inference faster. Only for networks that
     /// are not trainable.
     pub fold_normalisation: bool,
+    /// Images that one run takes, where the graph takes no other number. Normalisations then keep to their running
+    /// statistics, since so few images have none of their own.
+    pub at_once: Option<i64>,
 }
 
 impl Lowering {
     /// To be trained on the CPU.
     pub fn training() -> Self {
-        Self { device: Device::Cpu, trainable: true, normalise_folded: false, fold_normalisation: false }
+        Self { device: Device::Cpu, trainable: true, normalise_folded: false, fold_normalisation: false, at_once: None }
     }
 
     /// To be run on the CPU as fast as it goes.
@@ -80,8 +83,11 @@ impl<'a> Builder<'a> {
         };
         builder.hold_stored()?;
         let mut readings = readings(lanes, options.device)?;
-        let unnormalised =
-            if options.trainable && options.normalise_folded { survey::unnormalised(graph) } else { HashSet::new() };
+        let unnormalised = if options.trainable && options.normalise_folded && options.at_once.is_none() {
+            survey::unnormalised(graph)
+        } else {
+            HashSet::new()
+        };
         for (id, node) in graph.nodes() {
             if builder.is_stored(node) {
                 continue;
@@ -108,12 +114,12 @@ impl<'a> Builder<'a> {
 
     /// Makes leaves of what training changes, and constants of the other stored tensors.
     fn hold_stored(&mut self) -> Result<(), NetworkError> {
-        let roles = if self.options.trainable { roles(self.graph) } else { HashMap::new() };
+        let trained = if self.options.trainable { trained(self.graph) } else { HashMap::new() };
         for (position, stored) in self.graph.stored.iter().enumerate() {
             let id = StoredId(position as u32);
             let name = self.graph.stored_name(id);
-            if let Some(role) = roles.get(&id) {
-                let leaf = Leaf::stored(name, &stored.tensor, *role, self.options.device)?;
+            if let Some(parameter) = trained.get(&id) {
+                let leaf = Leaf::stored(name, &stored.tensor, parameter.role, self.options.device)?;
                 self.held.insert(stored.value, leaf.tensor.shallow_clone());
                 self.leaves.push(leaf);
             } else if convert::kind(stored.tensor.dtype).is_some() {
@@ -144,7 +150,8 @@ impl<'a> Builder<'a> {
     }
 
     fn resolve(&mut self, node: &Node, row: &Row) -> Option<Box<dyn Op>> {
-        let view = View { graph: self.graph, node, constants: &self.constants, held: &self.held };
+        let frozen = self.options.at_once.is_some();
+        let view = View { graph: self.graph, node, constants: &self.constants, held: &self.held, frozen };
         (row.lower)(&view).map_err(|refusal| self.refusals.push(*refusal)).ok()
     }
 
@@ -195,22 +202,15 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// What training does with the stored tensors it changes.
-fn roles(graph: &Graph) -> HashMap<StoredId, Role> {
-    let settings = survey::preprocessing(graph);
-    let parameters = trainable(graph).into_iter().filter(|id| !settings.contains(id));
-    let mut roles: HashMap<StoredId, Role> = parameters.map(|id| (id, Role::Parameter)).collect();
-    for (_, node) in graph.nodes() {
-        let statistics = node.row.map_or(&[][..], |row| row.statistics);
-        for value in statistics.iter().filter_map(|&input| node.input(input)) {
-            // Statistics that two nodes share would mix what both see: they stay what they are.
-            let value = graph.value(value);
-            if let (Origin::Stored(id), 1) = (value.origin, value.readers.len()) {
-                roles.insert(id, Role::Statistic);
-            }
-        }
-    }
-    roles
+/// The stored tensors that training changes, as it sees them.
+fn trained(graph: &Graph) -> HashMap<StoredId, Parameter> {
+    let settings = survey::settings(graph);
+    let is_trained = |(id, parameter): &(StoredId, Parameter)| match parameter.role.is_statistic() {
+        // Statistics that two nodes share would mix what both see: they stay what they are.
+        true => graph.value(graph.stored(*id).value).readers.len() == 1,
+        false => !settings.contains(id),
+    };
+    parameters(graph).into_iter().filter(is_trained).collect()
 }
 
 /// How each node reads lanes.

@@ -4,6 +4,7 @@
 //! table's); a run walks those steps. Stored weights are parameters at the place where the file keeps them: constant
 //! chains between a stored tensor and its reader are part of the run, so gradients reach the stored form.
 
+mod answers;
 mod convert;
 mod error;
 mod fold;
@@ -19,10 +20,12 @@ mod store;
 mod survey;
 mod view;
 
+use import::graph::Dim;
 use import::lanes::Lanes;
-use import::{Model, Tensor as Stored};
+use import::{Graph, Model, Tensor as Stored};
 use tch::{Device, Kind, Tensor, no_grad};
 
+pub use answers::{Answer, Answers, Meaning};
 pub use error::NetworkError;
 pub use lower::Lowering;
 pub use masks::Masks;
@@ -35,7 +38,7 @@ use masks::Masked;
 use op::{Frame, Inputs, Torch};
 use ops::Head;
 use step::Step;
-use store::{Leaf, Role};
+use store::Leaf;
 
 /// A lowered graph with one input.
 pub struct Network {
@@ -45,7 +48,11 @@ pub struct Network {
     input: usize,
     input_kind: Kind,
     outputs: Vec<Output>,
-    head: Head,
+    heads: Vec<Head>,
+    /// Whether images come with their channels last.
+    channels_last: bool,
+    /// Images of one run; more are run one after another.
+    at_once: Option<i64>,
     values: usize,
     device: Device,
 }
@@ -71,7 +78,9 @@ impl Network {
         });
         Ok(Self {
             outputs: outputs.collect(),
-            head: ops::head(graph),
+            heads: ops::heads(graph),
+            channels_last: has_channels_last(graph),
+            at_once: options.at_once,
             input: input.0 as usize,
             input_kind: graph.value(input).dtype.and_then(convert::kind).unwrap_or(Kind::Float),
             values: built.values,
@@ -124,28 +133,65 @@ impl Network {
         self.outputs.iter().map(|output| output.get(&values)).collect()
     }
 
-    /// Class scores `[N, classes]` from the outputs of a run: log-probabilities when the graph ends in a softmax, the
-    /// first output as it is otherwise.
+    /// Runs a batch through the network and says what its outputs are of each image.
     ///
     /// # Errors
-    /// When there is no output.
-    pub fn logits(&self, outputs: &[Tensor]) -> Result<Tensor, NetworkError> {
-        let first = outputs.first().ok_or_else(|| NetworkError::NoOutput { name: "0".to_owned() })?;
-        let flat = if first.dim() > 2 { first.f_flatten(1, -1)? } else { first.shallow_clone() };
-        Ok(match self.head {
-            Head::Scores => flat,
-            Head::Probabilities => flat.f_clamp_min(f64::from(f32::MIN_POSITIVE))?.f_log()?,
-        })
+    /// When the batch does not fit the network, or an output has no part for each image.
+    pub fn answers(&self, images: &Tensor, pass: &mut Pass) -> Result<Answers, NetworkError> {
+        let count = images.size().first().copied().unwrap_or(0);
+        let Some(size) = self.at_once.filter(|&size| size < count) else {
+            return self.read(&self.forward(images, pass)?, count);
+        };
+        let mut all: Option<Answers> = None;
+        for start in (0..count).step_by(size as usize) {
+            // The last run is filled up with images that were in the one before.
+            let part = images.f_narrow(0, start.min(count - size), size)?;
+            let part = self.read(&self.forward(&part, pass)?, size)?;
+            let new = size.min(count - start);
+            let part = part.narrow(size - new, new)?;
+            all = Some(match all {
+                Some(all) => all.then(&part)?,
+                None => part,
+            });
+        }
+        all.ok_or_else(|| NetworkError::NoOutput { name: "0".to_owned() })
+    }
+
+    fn read(&self, outputs: &[Tensor], images: i64) -> Result<Answers, NetworkError> {
+        let changing = self.outputs.iter().zip(&self.heads).zip(outputs);
+        let changing = changing.filter(|((output, _), _)| matches!(output, Output::Value(_)));
+        let read = changing.filter_map(|((_, head), tensor)| head.read(tensor, images, self.channels_last).transpose());
+        Ok(Answers(read.collect::<Result<_, _>>()?))
+    }
+
+    /// Bytes that a training step has to keep of each image on its way through the network.
+    ///
+    /// # Errors
+    /// When the images do not fit the network.
+    pub fn bytes_kept(&self, images: &Tensor) -> Result<usize, NetworkError> {
+        let mut bytes = 0;
+        no_grad(|| {
+            self.run(images, &mut Pass::default(), &mut |_, inputs| {
+                bytes += inputs.get(0).map_or(0, |data| data.numel() * data.kind().elt_size_in_bytes());
+                Ok(())
+            })
+        })?;
+        Ok(bytes / images.size().first().map_or(1, |&count| count.max(1) as usize))
     }
 
     /// The trained tensors, one per stored tensor, then those of inserted normalisations.
     pub fn parameters(&self) -> Vec<Parameter> {
-        self.leaves.iter().filter(|leaf| leaf.role == Role::Parameter).map(Leaf::parameter).collect()
+        self.leaves.iter().filter(|leaf| !leaf.role.is_statistic()).map(Leaf::parameter).collect()
+    }
+
+    /// Running means and variances with their roles.
+    pub fn measured(&self) -> Vec<Parameter> {
+        self.leaves.iter().filter(|leaf| leaf.role.is_statistic()).map(Leaf::parameter).collect()
     }
 
     /// Running means and variances by name; write them in place, without recording gradients.
     pub fn statistics(&self) -> Vec<(String, Tensor)> {
-        let statistics = self.leaves.iter().filter(|leaf| leaf.role == Role::Statistic);
+        let statistics = self.leaves.iter().filter(|leaf| leaf.role.is_statistic());
         statistics.map(|leaf| (leaf.name.clone(), leaf.tensor.shallow_clone())).collect()
     }
 
@@ -183,6 +229,13 @@ impl Output {
             }
         }
     }
+}
+
+/// Whether the input looks like images with their channels last: few there, and more on the axis behind the batch.
+fn has_channels_last(graph: &Graph) -> bool {
+    let shape = graph.inputs.first().and_then(|&input| graph.value(input).shape.as_deref());
+    let few = |size: &Dim| size.value().is_some_and(|size| size <= 4);
+    matches!(shape, Some([_, first, _, last]) if few(last) && !few(first))
 }
 
 /// Images with their channels innermost in memory, which convolution and normalisation pass on, and are faster in.

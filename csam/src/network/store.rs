@@ -1,28 +1,20 @@
 //! The stored tensors that training changes: one leaf per stored tensor, however often it is read.
 
 use import::Tensor as Stored;
+use import::ops::Role;
 use tch::{Device, Tensor};
 
 use super::{NetworkError, convert};
 
-/// A trained tensor.
+/// A tensor that training changes.
 #[derive(Debug)]
 pub struct Parameter {
     /// The stored tensor's name.
     pub name: String,
     /// The leaf: change it in place, without recording gradients.
     pub tensor: Tensor,
-    /// Whether weight decay applies: weights, but no biases, scales and shifts.
-    pub decay: bool,
-}
-
-/// What training does with a stored tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Trained by gradient.
-    Parameter,
-    /// A running mean or variance.
-    Statistic,
+    /// What it is to its readers.
+    pub role: Role,
 }
 
 /// A stored tensor that training changes.
@@ -48,13 +40,13 @@ impl Leaf {
         role: Role,
         original: Option<Stored>,
     ) -> Result<Self, NetworkError> {
-        let tensor = tensor.f_set_requires_grad(role == Role::Parameter)?;
+        let tensor = tensor.f_set_requires_grad(!role.is_statistic())?;
         Ok(Self { name, role, tensor, original })
     }
 
     /// The parameter as training sees it.
     pub(super) fn parameter(&self) -> Parameter {
-        Parameter { name: self.name.clone(), tensor: self.tensor.shallow_clone(), decay: self.tensor.dim() > 1 }
+        Parameter { name: self.name.clone(), tensor: self.tensor.shallow_clone(), role: self.role }
     }
 
     /// The tensor in the file's type, when it differs from what the file holds.

@@ -12,9 +12,28 @@ fn kind(node: &Node) -> Kind {
     ops::row(&node.domain, &node.op).map_or(Kind::Other, |row| row.kind)
 }
 
+/// Stored operands that are no parameters: those of the preprocessing, and tables of places.
+pub(super) fn settings(graph: &Graph) -> HashSet<StoredId> {
+    let mut settings = preprocessing(graph);
+    settings.extend(tables(graph));
+    settings
+}
+
+/// Stored tensors that only combine with data element by element and vary along several axes: anchors and grids, with
+/// which a detector's numbers become boxes.
+fn tables(graph: &Graph) -> impl Iterator<Item = StoredId> {
+    let is_table = |id: &StoredId| {
+        let stored = graph.stored(*id);
+        let mut readers = graph.value(stored.value).readers.iter();
+        let varies = stored.tensor.shape.iter().filter(|&&extent| extent > 1).count() > 1;
+        varies && readers.all(|&(reader, _)| kind(graph.node(reader)) == Kind::Pointwise)
+    };
+    (0..graph.stored.len()).map(|position| StoredId(position as u32)).filter(is_table)
+}
+
 /// Stored tensors that only combine with raw input, element by element, before anything learned: means and scales of
-/// the preprocessing, which are no parameters.
-pub(super) fn preprocessing(graph: &Graph) -> HashSet<StoredId> {
+/// the preprocessing.
+fn preprocessing(graph: &Graph) -> HashSet<StoredId> {
     let mut raw: HashSet<ValueId> = graph.inputs.iter().copied().collect();
     let mut settings = HashSet::new();
     let mut learned = HashSet::new();

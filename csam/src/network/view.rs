@@ -14,6 +14,8 @@ pub(super) struct View<'a> {
     pub(super) node: &'a Node,
     pub(super) constants: &'a HashMap<ValueId, Tensor>,
     pub(super) held: &'a HashMap<ValueId, Tensor>,
+    /// Whether running statistics stay what they are.
+    pub(super) frozen: bool,
 }
 
 impl View<'_> {

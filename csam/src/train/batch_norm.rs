@@ -11,7 +11,6 @@ use super::{
     drive::Clock,
     feed::{Feed, Recipe},
     samples::Samples,
-    teacher::logits,
 };
 use crate::{
     CsamError,
@@ -19,10 +18,8 @@ use crate::{
     network::{Network, Pass, Statistics},
 };
 
-/// Images per batch of the average.
-const BATCH: usize = 256;
-
-/// Replaces the statistics of all batch normalisations by averages over at most `batches` batches.
+/// Replaces the statistics of all batch normalisations by averages over at most `batches` batches of
+/// `images`.
 ///
 /// # Errors
 /// The network cannot be run, or the user interrupted.
@@ -30,14 +27,14 @@ pub fn measure(
     network: &Network,
     samples: &Arc<Samples>,
     seed: u64,
-    batches: usize,
+    (batches, images): (usize, usize),
     clock: &mut Clock,
 ) -> Result<(), CsamError> {
     if network.statistics().is_empty() {
         return Ok(());
     }
-    let recipe = Recipe::plain(seed, BATCH);
-    let total = batches.min(samples.len().div_ceil(BATCH)).max(1) as u64;
+    let recipe = Recipe::plain(seed, images);
+    let total = batches.min(samples.len().div_ceil(images)).max(1) as u64;
     let feed = Feed::start(Arc::clone(samples), recipe, 0, clock.device)?;
     for step in 0..total {
         if clock.stop.is_raised() {
@@ -45,7 +42,7 @@ pub fn measure(
         }
         let batch = feed.next()?;
         let mut pass = Pass { statistics: Statistics::Accumulate { seen: step }, ..Pass::default() };
-        let _ = no_grad(|| logits(network, &batch.images, &mut pass))?;
+        no_grad(|| network.answers(&batch.images, &mut pass))?;
         clock.events.step(&Step {
             phase: "batch-norm",
             step: step + 1,

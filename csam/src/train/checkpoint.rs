@@ -13,6 +13,7 @@ use std::{
 use safetensors::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, Tensor, no_grad};
 
+use super::sam::copied;
 use crate::{CsamError, output::write_whole};
 
 /// The metadata key that says which job a checkpoint belongs to.
@@ -78,6 +79,31 @@ impl State {
     /// There is none of this name.
     pub fn counter(&self, name: &str) -> Result<u64, String> {
         self.counters.get(name).copied().ok_or_else(|| format!("`{name}` is missing"))
+    }
+
+    /// Remembers all of another state, every name behind `prefix`.
+    pub fn put_all(&mut self, prefix: &str, other: &Self) {
+        let tensors = other.tensors.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.shallow_clone()));
+        self.tensors.extend(tensors);
+        self.counters.extend(other.counters.iter().map(|(name, value)| (format!("{prefix}{name}"), *value)));
+    }
+
+    /// What was remembered behind `prefix`.
+    pub fn part(&self, prefix: &str) -> Self {
+        let own = |name: &String| name.strip_prefix(prefix).map(str::to_owned);
+        Self {
+            tensors: self.tensors.iter().filter_map(|(name, t)| Some((own(name)?, t.shallow_clone()))).collect(),
+            counters: self.counters.iter().filter_map(|(name, value)| Some((own(name)?, *value))).collect(),
+        }
+    }
+
+    /// The same in memory of its own, so that it stays what it is.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn copied(&self) -> Result<Self, CsamError> {
+        let tensors = self.tensors.iter().map(|(name, tensor)| Ok((name.clone(), copied(tensor)?)));
+        Ok(Self { tensors: tensors.collect::<Result<_, CsamError>>()?, counters: self.counters.clone() })
     }
 
     /// Writes everything under the job's name; the file appears whole or not at all.

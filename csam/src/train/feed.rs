@@ -144,7 +144,21 @@ pub fn indices(samples: usize, recipe: &Recipe, step: u64) -> Vec<usize> {
 /// # Errors
 /// A picture cannot be read.
 pub fn prepare(samples: &Samples, recipe: &Recipe, step: u64, device: Device) -> Result<Batch, CsamError> {
-    let chosen = indices(samples.len(), recipe, step);
+    batch(samples, recipe, step, &indices(samples.len(), recipe, step), device)
+}
+
+/// Pictures as they are and in their order, `images` at a time until none is left.
+pub fn in_order(samples: &Samples, images: usize, device: Device) -> impl Iterator<Item = Result<Batch, CsamError>> {
+    let recipe = Recipe::plain(0, images);
+    let all: Vec<usize> = (0..samples.len()).collect();
+    let starts = (0..samples.len()).step_by(images.max(1));
+    starts.map(move |start| {
+        let end = (start + images.max(1)).min(all.len());
+        batch(samples, &recipe, 0, &all[start..end], device)
+    })
+}
+
+fn batch(samples: &Samples, recipe: &Recipe, step: u64, chosen: &[usize], device: Device) -> Result<Batch, CsamError> {
     let n = chosen.len();
     let k = if recipe.laws.is_empty() { 0 } else { recipe.transformed.min(n) };
     let row = samples.preprocess().len();

@@ -37,14 +37,22 @@ impl Samples {
     /// # Errors
     /// A picture cannot be decoded or does not fit the network.
     pub fn load(set: &impl ForTraining, preprocess: &Preprocess, labels: bool) -> Result<Self, CsamError> {
+        let mut samples = Self::when_asked(set, preprocess, labels)?;
+        let set = set.pictures();
+        if let Some(size) = preprocess.len().checked_mul(set.len()).filter(|size| *size <= KEPT_BYTES) {
+            samples.decoded = Some(Decoded::load(set, preprocess, size)?);
+        }
+        Ok(samples)
+    }
+
+    /// A split whose pictures are decoded only when they are asked for.
+    ///
+    /// # Errors
+    /// The labels cannot be read.
+    pub fn when_asked(set: &impl ForTraining, preprocess: &Preprocess, labels: bool) -> Result<Self, CsamError> {
         let set = set.pictures();
         let labels = if labels && set.has_labels() { Some(set.labels()?) } else { None };
-        let size = preprocess.len().checked_mul(set.len());
-        let decoded = match size {
-            Some(size) if size <= KEPT_BYTES => Some(Decoded::load(set, preprocess, size)?),
-            _ => None,
-        };
-        Ok(Self { set: set.clone(), preprocess: preprocess.clone(), labels, decoded })
+        Ok(Self { set: set.clone(), preprocess: preprocess.clone(), labels, decoded: None })
     }
 
     /// The number of pictures.

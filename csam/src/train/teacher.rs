@@ -2,36 +2,47 @@
 
 use tch::{Tensor, no_grad};
 
-use super::feed::Batch;
+use super::{
+    feed::{Batch, Recipe, prepare},
+    losses::Units,
+    samples::Samples,
+};
 use crate::{
     CsamError,
-    network::{Network, Pass},
+    network::{Answer, Answers, Network, Pass},
 };
 
 /// A network that is asked and never changed.
 pub struct Teacher {
     network: Network,
     beta: f64,
+    units: Units,
 }
 
-/// The teacher's logits t* for one batch.
+/// The teacher's answers t* for one batch.
 #[derive(Debug)]
 pub struct Lesson {
     /// For the `n` clean images: dense(x).
-    pub clean: Tensor,
-    /// For the transformed copies: `β·dense(x) + (1−β)·dense(x′)`, `draws` × `k` rows; none without copies.
-    pub changed: Option<Tensor>,
+    pub clean: Answers,
+    /// For the transformed copies: `β·dense(x) + (1−β)·dense(x′)`, `draws` × `k` rows; none without copies. A
+    /// transformation moves what maps and boxes say, so that for these β is 0.
+    pub changed: Option<Answers>,
 }
 
 impl Teacher {
-    /// A teacher with the dial β.
-    pub fn new(network: Network, beta: f64) -> Self {
-        Self { network, beta }
+    /// A teacher with the dial β, whose answers are told in these units.
+    pub fn new(network: Network, beta: f64, units: Units) -> Self {
+        Self { network, beta, units }
     }
 
     /// The teacher's network.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The units of its answers.
+    pub fn units(&self) -> &Units {
+        &self.units
     }
 
     /// What the teacher says about a batch. With β = 1 it need not look at transformed copies.
@@ -46,17 +57,32 @@ impl Teacher {
             let copies = batch.k * batch.draws;
             if self.beta == 1.0 {
                 let clean = predict(&self.network, &batch.clean()?)?;
-                let changed = clean.f_narrow(0, 0, batch.k)?.f_repeat([batch.draws, 1])?;
-                return Ok(Lesson { clean, changed: Some(changed) });
+                if clean.0.iter().all(|answer| answer.meaning.ranks_images()) {
+                    let changed = repeated(&clean.narrow(0, batch.k)?, batch.draws)?;
+                    return Ok(Lesson { clean, changed: Some(changed) });
+                }
             }
             let all = predict(&self.network, &batch.images)?;
-            let front = all.f_narrow(0, 0, batch.k)?;
-            let rest = all.f_narrow(0, batch.k + copies, batch.n - batch.k)?;
-            let seen = all.f_narrow(0, batch.k, copies)?.f_mul_scalar(1.0 - self.beta)?;
-            let changed = front.f_repeat([batch.draws, 1])?.f_mul_scalar(self.beta)?.f_add(&seen)?;
-            Ok(Lesson { clean: Tensor::f_cat(&[front, rest], 0)?, changed: Some(changed) })
+            let front = all.narrow(0, batch.k)?;
+            let rest = all.narrow(batch.k + copies, batch.n - batch.k)?;
+            let seen = all.narrow(batch.k, copies)?;
+            let changed = repeated(&front, batch.draws)?.with(&seen, |clean, seen| self.between(clean, seen))?;
+            Ok(Lesson { clean: front.then(&rest)?, changed: Some(changed) })
         })
     }
+
+    /// β·clean + (1−β)·seen where an answer ranks whole images.
+    fn between(&self, clean: &Answer, seen: &Answer) -> Result<Tensor, tch::TchError> {
+        if !clean.meaning.ranks_images() {
+            return Ok(seen.values.shallow_clone());
+        }
+        clean.values.f_mul_scalar(self.beta)?.f_add(&seen.values.f_mul_scalar(1.0 - self.beta)?)
+    }
+}
+
+/// Answers for `draws` copies of each image, copy by copy.
+fn repeated(answers: &Answers, draws: i64) -> Result<Answers, tch::TchError> {
+    answers.map(|answer| answer.values.f_repeat([draws, 1, 1]))
 }
 
 impl Lesson {
@@ -64,33 +90,64 @@ impl Lesson {
     ///
     /// # Errors
     /// libtorch refuses.
-    pub fn mixed(&self, batch: &Batch) -> Result<Tensor, CsamError> {
-        let Some(changed) = &self.changed else { return Ok(self.clean.shallow_clone()) };
-        let last = changed.f_narrow(0, batch.k * (batch.draws - 1), batch.k)?;
-        let rest = self.clean.f_narrow(0, batch.k, batch.n - batch.k)?;
-        Ok(Tensor::f_cat(&[last, rest], 0)?)
+    pub fn mixed(&self, batch: &Batch) -> Result<Answers, CsamError> {
+        let Some(changed) = &self.changed else { return Ok(self.clean.narrow(0, batch.n)?) };
+        let last = changed.narrow(batch.k * (batch.draws - 1), batch.k)?;
+        Ok(last.then(&self.clean.narrow(batch.k, batch.n - batch.k)?)?)
     }
 }
 
-/// Class scores, [images, classes], of a network as it is.
+/// The answers of a network as it is.
 ///
 /// # Errors
-/// The network cannot be run, or its first output is no class score.
-pub fn predict(network: &Network, images: &Tensor) -> Result<Tensor, CsamError> {
-    logits(network, images, &mut Pass::default())
+/// The network cannot be run.
+pub fn predict(network: &Network, images: &Tensor) -> Result<Answers, CsamError> {
+    Ok(network.answers(images, &mut Pass::default())?)
 }
 
-/// Class scores, [images, classes], of a given pass through a network.
+/// Pictures on which units are measured.
+const MEASURED: usize = 256;
+/// A channel that moves less than this share of the answer's liveliest one (or of 1, whatever is less) counts as if it
+/// moved that much: what hardly moves is not worth all the attention.
+const LEAST: f64 = 1e-3;
+
+/// The standard deviation of each channel of each answer, over pictures and places. Without numbers there are none.
 ///
 /// # Errors
-/// The network cannot be run, or its first output is no class score.
-pub fn logits(network: &Network, images: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, CsamError> {
-    let outputs = network.forward(images, pass)?;
-    let scores = network.logits(&outputs)?;
-    let shape = scores.size();
-    let flat = shape.len() >= 2 && shape[1] >= 2 && shape[2..].iter().all(|extent| *extent == 1);
-    if !flat || shape[0] != images.size()[0] {
-        return Err(CsamError::NoClasses { shape });
+/// The network cannot be run.
+pub fn units(network: &Network, samples: &Samples, at_once: usize, device: tch::Device) -> Result<Units, CsamError> {
+    let recipe = Recipe::plain(0, at_once);
+    let mut sums: Vec<[Vec<f64>; 2]> = Vec::new();
+    let mut seen = 0.0;
+    for step in 0..MEASURED.min(samples.len()).div_ceil(at_once).max(1) {
+        let batch = prepare(samples, &recipe, step as u64, device)?;
+        let answers = no_grad(|| predict(network, &batch.images))?;
+        if !answers.have_units() {
+            return Ok(Vec::new());
+        }
+        let moments = answers.0.iter().map(moments).collect::<Result<Vec<_>, _>>()?;
+        seen += 1.0;
+        match sums.is_empty() {
+            true => sums = moments,
+            false => sums.iter_mut().flatten().zip(moments.iter().flatten()).for_each(|(sum, new)| {
+                sum.iter_mut().zip(new).for_each(|(sum, new)| *sum += new);
+            }),
+        }
     }
-    Ok(scores.f_reshape([shape[0], shape[1]])?)
+    Ok(sums.into_iter().map(|[mean, square]| deviations(&mean, &square, seen)).collect())
+}
+
+/// Mean and mean square of each channel.
+fn moments(answer: &Answer) -> Result<[Vec<f64>; 2], tch::TchError> {
+    let wide = answer.values.f_to_kind(tch::Kind::Double)?.f_flatten(0, 1)?;
+    let mean = |values: &Tensor| Vec::try_from(values.f_mean_dim(0i64, false, tch::Kind::Double)?);
+    Ok([mean(&wide)?, mean(&wide.f_square()?)?])
+}
+
+fn deviations(mean: &[f64], square: &[f64], seen: f64) -> Vec<f32> {
+    let deviation = |(mean, square): (&f64, &f64)| (square / seen - (mean / seen).powi(2)).max(0.0).sqrt();
+    let all: Vec<f64> = mean.iter().zip(square).map(deviation).collect();
+    let liveliest = all.iter().copied().fold(0.0, f64::max);
+    let least = if liveliest > 0.0 { LEAST * liveliest.min(1.0) } else { 1.0 };
+    all.iter().map(|deviation| deviation.max(least) as f32).collect()
 }

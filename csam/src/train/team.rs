@@ -52,6 +52,11 @@ pub struct Part {
 }
 
 impl Part {
+    /// Images about which the teacher was not asked yet.
+    pub fn of(batch: Batch) -> Self {
+        Self { batch, lesson: None }
+    }
+
     /// Asks a teacher, once.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A network's trained tensors together with their optimiser.
 
-use tch::{Tensor, no_grad};
+use import::ops::Role;
+use tch::{Kind, Tensor, no_grad};
 
 use super::{checkpoint::State, optimiser::Sgd, sam};
 use crate::{CsamError, network::Network};
@@ -14,13 +15,14 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// The weights of a network, to be trained with this momentum and decay.
+    /// The weights of a network, to be trained with this momentum and, but for biases, scales, slopes and shifts, decay.
     ///
     /// # Errors
     /// libtorch refuses.
     pub fn of(network: &Network, momentum: f64, decay: f64) -> Result<Self, CsamError> {
         let parameters = network.parameters();
-        let decays: Vec<_> = parameters.iter().map(|p| (&p.tensor, if p.decay { decay } else { 0.0 })).collect();
+        let decays: Vec<_> =
+            parameters.iter().map(|p| (&p.tensor, if p.role == Role::Weight { decay } else { 0.0 })).collect();
         let sgd = Sgd::new(&decays, momentum)?;
         let (names, tensors) = parameters.into_iter().map(|p| (p.name, p.tensor)).unzip();
         Ok(Self { names, tensors, statistics: network.statistics(), sgd })
@@ -61,6 +63,41 @@ impl Weights {
         self.sgd.step(&mut self.tensors, gradients, rate)
     }
 
+    /// The length of a gradient, over all weights.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn length(gradients: &[Tensor]) -> Result<f64, CsamError> {
+        let squares = gradients.iter().filter(|gradient| gradient.defined());
+        let squares =
+            squares.map(|gradient| gradient.f_square()?.f_sum(Kind::Double)).collect::<Result<Vec<_>, _>>()?;
+        if squares.is_empty() {
+            return Ok(0.0);
+        }
+        Ok(Tensor::f_stack(&squares, 0)?.f_sum(Kind::Double)?.f_sqrt()?.f_double_value(&[])?)
+    }
+
+    /// Puts the values alone into a state, without the optimiser's.
+    pub fn save_values(&self, state: &mut State) {
+        for (name, tensor) in self.names.iter().zip(&self.tensors) {
+            state.put(format!("weight/{name}"), tensor);
+        }
+        for (name, tensor) in &self.statistics {
+            state.put(format!("statistic/{name}"), tensor);
+        }
+    }
+
+    /// Takes the values back.
+    ///
+    /// # Errors
+    /// Something is missing or has another shape.
+    pub fn load_values(&self, state: &State) -> Result<(), String> {
+        for (name, tensor) in self.names.iter().zip(&self.tensors) {
+            state.copy_into(&format!("weight/{name}"), tensor)?;
+        }
+        self.statistics.iter().try_for_each(|(name, tensor)| state.copy_into(&format!("statistic/{name}"), tensor))
+    }
+
     /// The number of trained tensors.
     pub fn len(&self) -> usize {
         self.tensors.len()
@@ -78,14 +115,9 @@ impl Weights {
 
     /// Puts everything into a checkpoint.
     pub fn save(&self, state: &mut State) {
-        for (name, tensor) in self.names.iter().zip(&self.tensors) {
-            state.put(format!("weight/{name}"), tensor);
-        }
+        self.save_values(state);
         for (name, tensor) in self.names.iter().zip(self.sgd.velocities()) {
             state.put(format!("velocity/{name}"), tensor);
-        }
-        for (name, tensor) in &self.statistics {
-            state.put(format!("statistic/{name}"), tensor);
         }
     }
 
@@ -94,16 +126,9 @@ impl Weights {
     /// # Errors
     /// Something is missing or has another shape.
     pub fn load(&mut self, state: &State) -> Result<(), String> {
-        for (name, tensor) in self.names.iter().zip(&self.tensors) {
-            state.copy_into(&format!("weight/{name}"), tensor)?;
-        }
-        for (name, tensor) in self.names.iter().zip(self.sgd.velocities()) {
-            state.copy_into(&format!("velocity/{name}"), tensor)?;
-        }
-        for (name, tensor) in &self.statistics {
-            state.copy_into(&format!("statistic/{name}"), tensor)?;
-        }
-        Ok(())
+        self.load_values(state)?;
+        let mut velocities = self.names.iter().zip(self.sgd.velocities());
+        velocities.try_for_each(|(name, tensor)| state.copy_into(&format!("velocity/{name}"), tensor))
     }
 }
 

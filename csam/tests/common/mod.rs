@@ -1,5 +1,6 @@
 //! Jobs on small models and small pictures, in a folder of their own.
 #![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
     fs,
@@ -25,6 +26,11 @@ pub(crate) struct Bench {
 impl Bench {
     /// Pictures of noise whose brightness tells the class, and this model.
     pub(crate) fn new(model: &str) -> Self {
+        Self::with(&fixtures::models::named(model).unwrap())
+    }
+
+    /// The same pictures and a model of this file.
+    pub(crate) fn with(model: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for class in 0..CLASSES {
             let place = folder.path().join(format!("data/train/{class}"));
@@ -33,7 +39,7 @@ impl Bench {
                 fs::write(place.join(format!("{number}.ppm")), picture(class, number)).unwrap();
             }
         }
-        fs::write(folder.path().join("model.onnx"), fixtures::models::named(model).unwrap()).unwrap();
+        fs::write(folder.path().join("model.onnx"), model).unwrap();
         Self { folder }
     }
 

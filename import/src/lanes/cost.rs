@@ -1,8 +1,9 @@
 //! Work and parameters as functions of the lanes that are kept.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::parameters::{is_parameter, sources, trainable};
 use super::{LaneId, Slot};
 use crate::graph::{Dim, Graph, Node, Origin, StoredId, Value, ValueId};
 use crate::ops::{CostView, Product};
@@ -61,7 +62,7 @@ impl CostModel {
             }
         }
         model.uncounted_parameters += graph.values.iter().filter(|value| is_uncounted(value)).count();
-        for stored in parameters(graph) {
+        for stored in counted(graph) {
             let stored = graph.stored(stored);
             let axes = (0..stored.tensor.shape.len()).map(|axis| (stored.value, axis)).collect();
             let term = model.term(graph, slots, &mut known, &Product { coefficient: 1.0, axes });
@@ -139,20 +140,8 @@ fn is_sized(graph: &Graph, node: &Node, product: &Product) -> bool {
     ranked && product.axes.iter().all(|place| size(place).is_some_and(sized))
 }
 
-/// Float tensors that reach a learnable input, directly or through a chain of constants. Scalars that only scale or
-/// shift are settings, not parameters.
-pub fn trainable(graph: &Graph) -> Vec<StoredId> {
-    let mut learnt = Vec::new();
-    for (_, node) in graph.nodes() {
-        let Some(row) = node.row else { continue };
-        let inputs = row.learnable.iter().filter_map(|&input| node.input(input));
-        learnt.extend(inputs.filter(|&value| graph.value(value).constant));
-    }
-    sources(graph, learnt).into_iter().filter(|&id| is_parameter(graph, id)).collect()
-}
-
 /// The trainable tensors, and those that nodes read of which nothing else is known.
-fn parameters(graph: &Graph) -> BTreeSet<StoredId> {
+fn counted(graph: &Graph) -> BTreeSet<StoredId> {
     let unknown = graph.nodes.iter().filter(|node| node.row.is_none());
     let read = unknown.flat_map(|node| node.inputs.iter().flatten().chain(&node.captures)).copied();
     let read = read.filter(|&value| graph.value(value).constant).collect();
@@ -160,31 +149,7 @@ fn parameters(graph: &Graph) -> BTreeSet<StoredId> {
     read.chain(trainable(graph)).collect()
 }
 
-fn is_parameter(graph: &Graph, id: StoredId) -> bool {
-    let tensor = &graph.stored(id).tensor;
-    tensor.dtype.is_float() && tensor.len() > 1
-}
-
 /// Constants that are not read as numbers count for nothing.
 fn is_uncounted(value: &Value) -> bool {
     value.origin == Origin::Unread && value.dtype.is_some_and(DType::is_float) && !value.readers.is_empty()
-}
-
-/// The stored tensors that values are made from. Each value is walked once, however many ways lead to it.
-fn sources(graph: &Graph, mut open: Vec<ValueId>) -> BTreeSet<StoredId> {
-    let mut seen = HashSet::new();
-    let mut found = BTreeSet::new();
-    while let Some(value) = open.pop() {
-        if !seen.insert(value) {
-            continue;
-        }
-        match graph.value(value).origin {
-            Origin::Stored(stored) => {
-                found.insert(stored);
-            }
-            Origin::Node(node, _) => open.extend(graph.node(node).inputs.iter().flatten()),
-            Origin::Unread | Origin::Input | Origin::Missing => {}
-        }
-    }
-    found
 }

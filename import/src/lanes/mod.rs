@@ -9,6 +9,7 @@ mod budget;
 mod cost;
 mod counted;
 mod labels;
+mod parameters;
 mod plan;
 mod resolve;
 pub mod score;
@@ -20,8 +21,9 @@ use std::sync::Arc;
 pub use allocate::{AllocateError, Allocation, BAND, Kept, allocate};
 pub(crate) use axis::Axis;
 pub use budget::{Amount, Budget, BudgetError, Quantity};
-pub use cost::{CostModel, Term, Width, trainable};
+pub use cost::{CostModel, Term, Width};
 pub use labels::{PinCode, Reason};
+pub use parameters::{Parameter, parameters, trainable};
 pub use plan::{Fill, Plan, PlanError, Removal, Replacement, SCHEMA as PLAN_SCHEMA, TensorShape};
 pub use view::LaneView;
 

@@ -1,11 +1,20 @@
 //! Convolution.
 
-use super::{Bias, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite, Window};
+use super::{Bias, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite, Role, Window};
 use crate::graph::{Dim, Node, Refusal};
 use crate::lanes::{Axis, LaneView, PinCode};
 
-pub(super) const ROWS: &[OpRow] =
-    &[OpRow::new("Conv", infer, lanes).cost(cost).learnable(&[1, 2]).counts(counts).bias(bias)];
+pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", infer, lanes)
+    .cost(cost)
+    .parameters(&[(1, Role::Weight), (2, Role::Bias)])
+    .fan_in(fan_in)
+    .counts(counts)
+    .bias(bias)];
+
+/// A kernel [out, in, …] sums over everything but its first axis.
+fn fan_in(_: &Node, _: usize, shape: &[usize]) -> usize {
+    shape.iter().skip(1).product()
+}
 
 fn infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let Some(weight) = view.shape(1).map(<[Dim]>::to_vec) else { return view.like_first(None) };

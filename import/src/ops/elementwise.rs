@@ -1,6 +1,6 @@
 //! Elementwise operators: one operand, or several with broadcasting.
 
-use super::{Fact, FoldView, InferView, OpRow};
+use super::{Fact, FoldView, InferView, OpRow, Role};
 use crate::graph::{Content, Dim, Refusal, Shape};
 use crate::lanes::{Axis, LaneView};
 
@@ -9,7 +9,15 @@ const fn unary(name: &'static str) -> OpRow {
 }
 
 const fn joint(name: &'static str) -> OpRow {
-    OpRow::new(name, joint_infer, joint_lanes).learnable(&[0, 1])
+    OpRow::new(name, joint_infer, joint_lanes)
+}
+
+const fn shifting(name: &'static str) -> OpRow {
+    joint(name).parameters(&[(0, Role::Shift), (1, Role::Shift)])
+}
+
+const fn scaling(name: &'static str) -> OpRow {
+    joint(name).parameters(&[(0, Role::Scale), (1, Role::Scale)])
 }
 
 pub(super) const ROWS: &[OpRow] = &[
@@ -36,16 +44,16 @@ pub(super) const ROWS: &[OpRow] = &[
     unary("Floor"),
     unary("Ceil"),
     unary("Clip"),
-    joint("Add").fold(|view| arithmetic(view, |a, b| a.plus(b))),
-    joint("Sub").fold(|view| arithmetic(view, |a, b| a.plus(&b.times(&Dim::known(-1))?))),
-    joint("Mul").fold(|view| arithmetic(view, |a, b| a.times(b))),
-    joint("Div").fold(|view| arithmetic(view, quotient)),
-    joint("PRelu").learnable(&[1]),
-    joint("Sum").learnable(&[]),
-    joint("Max").learnable(&[]),
-    joint("Min").learnable(&[]),
-    joint("Mean").learnable(&[]),
-    joint("Pow").learnable(&[]),
+    shifting("Add").fold(|view| arithmetic(view, |a, b| a.plus(b))),
+    shifting("Sub").fold(|view| arithmetic(view, |a, b| a.plus(&b.times(&Dim::known(-1))?))),
+    scaling("Mul").fold(|view| arithmetic(view, |a, b| a.times(b))),
+    scaling("Div").fold(|view| arithmetic(view, quotient)),
+    joint("PRelu").parameters(&[(1, Role::Slope)]),
+    joint("Sum"),
+    joint("Max"),
+    joint("Min"),
+    joint("Mean"),
+    joint("Pow"),
 ];
 
 /// Broadcast sizes of two operands; `None` when they cannot meet.

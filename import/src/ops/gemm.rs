@@ -1,13 +1,21 @@
 //! Matrix products: Gemm and MatMul.
 
 use super::elementwise::broadcast;
-use super::{Bias, Cost, CostView, Fact, InferView, OpRow};
+use super::{Bias, Cost, CostView, Fact, InferView, OpRow, Role};
 use crate::graph::{Dim, Node, Refusal};
 use crate::lanes::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Gemm", gemm_infer, gemm_lanes).cost(gemm_cost).learnable(&[0, 1, 2]).bias(gemm_bias),
-    OpRow::new("MatMul", matmul_infer, matmul_lanes).cost(matmul_cost).learnable(&[0, 1]).bias(matmul_bias),
+    OpRow::new("Gemm", gemm_infer, gemm_lanes)
+        .cost(gemm_cost)
+        .parameters(&[(0, Role::Weight), (1, Role::Weight), (2, Role::Bias)])
+        .fan_in(gemm_fan_in)
+        .bias(gemm_bias),
+    OpRow::new("MatMul", matmul_infer, matmul_lanes)
+        .cost(matmul_cost)
+        .parameters(&[(0, Role::Weight), (1, Role::Weight)])
+        .fan_in(matmul_fan_in)
+        .bias(matmul_bias),
 ];
 
 /// The contracted axes of a Gemm's two factors.
@@ -15,6 +23,17 @@ fn contracted(node: &Node) -> (usize, usize) {
     let first = usize::from(node.int_or("transA", 0) == 0);
     let second = usize::from(node.int_or("transB", 0) != 0);
     (first, second)
+}
+
+fn gemm_fan_in(node: &Node, input: usize, shape: &[usize]) -> usize {
+    let (first, second) = contracted(node);
+    shape.get(if input == 0 { first } else { second }).copied().unwrap_or(1)
+}
+
+/// The first factor is summed along its last axis, the second along the one before its last.
+fn matmul_fan_in(_: &Node, input: usize, shape: &[usize]) -> usize {
+    let axis = if input == 0 { shape.len().checked_sub(1) } else { Some(shape.len().saturating_sub(2)) };
+    axis.and_then(|axis| shape.get(axis)).copied().unwrap_or(1)
 }
 
 fn gemm_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {

@@ -85,15 +85,16 @@ fn reshaped(data: &[Dim], target: &[Dim], copies_zero: bool) -> Option<Shape> {
     Some(shape)
 }
 
-/// When a fixed batch is read as free: a target whose first size was the declared batch carries it.
+/// When a fixed batch is read as free: a target whose first size was the declared batch carries it. So does one that
+/// names all sizes, since one of them then has to, and images come first.
 fn free_batch(view: &mut InferView, data: &[Dim], target: &[Dim], copies_zero: bool) -> Option<Shape> {
     let declared = view.declared_batch?;
     let batch = data.first().filter(|d| d.value().is_none())?.clone();
-    if !target.first()?.is(declared) {
-        return None;
-    }
+    let first = target.first()?.value()?;
+    let names_all = target.iter().all(|size| size.value().is_some_and(|size| size > 0));
+    let times = first.checked_div(declared).filter(|times| times * declared == first && (*times == 1 || names_all))?;
     let mut freed = target.to_vec();
-    freed[0] = batch;
+    freed[0] = batch.times(&Dim::known(times))?;
     let shape = reshaped(data, &freed, copies_zero)?;
     view.batch_constants.push(BatchConstant { node: view.id, input: 1, element: 0 });
     Some(shape)

@@ -20,6 +20,7 @@ mod part;
 mod pool;
 mod reduce;
 mod resize;
+mod role;
 mod shape;
 
 use std::ops::RangeInclusive;
@@ -36,6 +37,7 @@ pub use part::taken;
 pub use pool::{Padding, Window};
 pub use reduce::reduced_axes;
 pub use resize::{Wanted, scaled, wanted};
+pub use role::{FanIn, Role};
 pub use shape::constant_value;
 
 use crate::graph::{Content, Graph, Node, Refusal, ValueId};
@@ -73,10 +75,10 @@ pub struct OpRow {
     pub measures: bool,
     /// Inputs that state sizes of the output.
     pub sizes: &'static [usize],
-    /// Inputs that hold parameters when they are stored.
-    pub learnable: &'static [usize],
-    /// Inputs that hold running statistics.
-    pub statistics: &'static [usize],
+    /// Inputs that hold parameters when they are stored, and what they are.
+    pub parameters: &'static [(usize, Role)],
+    /// How many products each output sums over.
+    pub fan_in: FanIn,
     /// Attributes and constant inputs that count lanes.
     pub counts: Counts,
     /// How a constant is added to the output.
@@ -99,8 +101,8 @@ impl OpRow {
             lanes,
             measures: false,
             sizes: &[],
-            learnable: &[],
-            statistics: &[],
+            parameters: &[],
+            fan_in: role::no_sum,
             counts: Resized::nothing,
             bias: bias::none,
         }
@@ -131,13 +133,13 @@ impl OpRow {
         self
     }
 
-    const fn learnable(mut self, inputs: &'static [usize]) -> Self {
-        self.learnable = inputs;
+    const fn parameters(mut self, inputs: &'static [(usize, Role)]) -> Self {
+        self.parameters = inputs;
         self
     }
 
-    const fn statistics(mut self, inputs: &'static [usize]) -> Self {
-        self.statistics = inputs;
+    const fn fan_in(mut self, fan_in: FanIn) -> Self {
+        self.fan_in = fan_in;
         self
     }
 

@@ -3,15 +3,20 @@
 use std::ops::Range;
 
 use super::infer_view::resolve_axis;
-use super::{Fact, FoldView, InferView, OpRow};
+use super::{Fact, FoldView, InferView, OpRow, Role};
 use crate::graph::{Dim, Refusal};
 use crate::lanes::{LaneView, PinCode};
 use crate::tensor::DType;
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("BatchNormalization", batch_infer, batch_lanes).learnable(&[1, 2]).statistics(&[3, 4]),
-    OpRow::new("InstanceNormalization", same_infer, instance_lanes).learnable(&[1, 2]),
-    OpRow::new("LayerNormalization", layer_infer, layer_lanes).learnable(&[1, 2]),
+    OpRow::new("BatchNormalization", batch_infer, batch_lanes).parameters(&[
+        (1, Role::Scale),
+        (2, Role::Shift),
+        (3, Role::Mean),
+        (4, Role::Variance),
+    ]),
+    OpRow::new("InstanceNormalization", same_infer, instance_lanes).parameters(&[(1, Role::Scale), (2, Role::Shift)]),
+    OpRow::new("LayerNormalization", layer_infer, layer_lanes).parameters(&[(1, Role::Scale), (2, Role::Shift)]),
     OpRow::new("LRN", same_infer, neighbour_lanes),
     OpRow::new("Dropout", dropout_infer, dropout_lanes).fold(|view: &FoldView| view.content(0).cloned()),
 ];

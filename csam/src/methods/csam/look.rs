@@ -6,10 +6,10 @@ use super::objective::{Objective, Views, objective};
 use crate::{
     CsamError,
     job::{Search, Stability},
-    network::{Masks, Network, Pass, Statistics},
+    network::{Answers, Masks, Network, Pass, Statistics},
     train::{
         feed::Batch,
-        teacher::{Teacher, logits},
+        teacher::Teacher,
         team::{Part, Slope},
         weights::backward,
     },
@@ -39,7 +39,8 @@ impl Look<'_> {
             part.ask(teacher)?;
         }
         let views = self.views(&part.batch)?;
-        let Objective { loss, terms } = objective(self.search, &part.batch, part.lesson.as_ref(), &views)?;
+        let units = teacher.map(|teacher| teacher.units().clone()).unwrap_or_default();
+        let Objective { loss, terms } = objective(self.search, &part.batch, part.lesson.as_ref(), &units, &views)?;
         let leaves: Vec<Tensor> =
             weights.iter().chain([&self.still]).chain(&self.moved).map(Tensor::shallow_clone).collect();
         let gradients = backward(&loss, &leaves)?;
@@ -64,8 +65,8 @@ impl Look<'_> {
         Ok(Views { clean: self.branch(&clean, &self.still, statistics)?, changed, moved })
     }
 
-    fn branch(&self, images: &Tensor, mask: &Tensor, statistics: Statistics) -> Result<Tensor, CsamError> {
+    fn branch(&self, images: &Tensor, mask: &Tensor, statistics: Statistics) -> Result<Answers, CsamError> {
         let masks = Masks { lanes: mask.shallow_clone(), fills: None };
-        logits(self.network, images, &mut Pass { masks: Some(&masks), statistics, taps: None })
+        Ok(self.network.answers(images, &mut Pass { masks: Some(&masks), statistics, taps: None })?)
     }
 }

@@ -23,11 +23,13 @@ use crate::{
     CsamError,
     job::{Control, Perturb, Robustness, Search, Stability, Update},
     train::{
-        Clock, Phase, Progress,
+        Begun, Clock, Phase, Progress, Rehearsal,
         checkpoint::State,
         drive,
         drive::Outcome,
         feed::{Recipe, augment},
+        portions::Portions,
+        rate, rehearse,
         schedule::Schedule,
         team::{Part, Shares, Slope, Team},
         weights::{Weights, leaves},
@@ -39,6 +41,8 @@ use perturb::{Start, perturb};
 use project::Projected;
 use scores::Scores;
 
+/// The weights' usual rate, for 128 images a step.
+const RATE: f64 = 0.01;
 /// Steps over which the weights' rate rises.
 const WARM_UP: u64 = 100;
 /// From this share of the search on, scores are pushed to 0 or 1.
@@ -53,26 +57,36 @@ impl Method for Csam {
     }
 
     fn choose(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Choice, CsamError> {
-        let shares = Shares::of(ground.threads, images(ground.search), ground.device);
-        let team = Team::of(ground.network, Some(ground.teacher), shares, ground.replica)?;
-        let recipe = recipe(ground, shares.parts);
-        let total = steps(ground);
-        let mut hunt = Hunt::new(ground, team, total)?;
-        let progress = clock.resume(&mut hunt, ground.resume)?.unwrap_or_default();
-        let Progress { copies, .. } = drive(&mut hunt, ground.samples, &recipe, total, progress, clock)?;
+        let mut hunt = Hunt::new(ground)?;
+        let (recipe, total) = (recipe(ground, hunt.team.parts()), hunt.total);
+        let begun = match clock.resume(&mut hunt, ground.resume)? {
+            Some(begun) => begun,
+            None if ground.search.rate.is_none() => {
+                Begun::after(rate::choose(&mut hunt, ground.samples, &recipe, clock)?)
+            }
+            None => Begun::default(),
+        };
+        let Progress { copies, .. } = drive(&mut hunt, ground.samples, &recipe, total, begun, clock)?;
         Ok(Choice { kept: hunt.settle()?, copies, trained: ground.search.train_weights })
+    }
+
+    fn rehearse(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
+        let mut hunt = Hunt::new(ground)?;
+        let (recipe, total) = (recipe(ground, hunt.team.parts()), hunt.total);
+        rehearse(&mut hunt, ground.samples, &recipe, total, clock).map(Some)
     }
 }
 
 /// Clean images per step.
-fn images(search: &Search) -> usize {
-    if search.twin { (search.batch / (1 + search.draws)).max(1) } else { search.batch }
+fn images(ground: &Ground<'_>) -> usize {
+    let (search, batch) = (ground.search, ground.portions.search);
+    if search.twin { (batch / (1 + search.draws)).max(1) } else { batch }
 }
 
 /// What one of the parts of a step is given.
 fn recipe(ground: &Ground<'_>, parts: usize) -> Recipe {
     let Search { twin, draws, .. } = *ground.search;
-    let images = images(ground.search) / parts;
+    let images = images(ground) / parts;
     Recipe {
         seed: ground.seed ^ SEARCH,
         batch: images,
@@ -87,10 +101,10 @@ fn recipe(ground: &Ground<'_>, parts: usize) -> Recipe {
 const SEARCH: u64 = 0x5ea7_c400_0000_0000;
 
 /// Image-copies of one step: every branch is a forward and backward of its images.
-fn copies_per_step(search: &Search) -> u64 {
-    let batch = search.batch as u64;
+fn copies_per_step(ground: &Ground<'_>) -> u64 {
+    let (search, batch) = (ground.search, ground.portions.search as u64);
     let once = if search.twin {
-        images(search) as u64 * (1 + search.draws as u64)
+        images(ground) as u64 * (1 + search.draws as u64)
     } else {
         let changed = if search.robustness == Robustness::None { 0 } else { search.draws as u64 };
         let moved = u64::from(search.stability != Stability::Off);
@@ -103,7 +117,7 @@ fn copies_per_step(search: &Search) -> u64 {
 fn steps(ground: &Ground<'_>) -> u64 {
     let images = ground.samples.len() as f64;
     let epochs = ground.search.epochs.unwrap_or(ground.search.share * ground.tune.epochs);
-    ((epochs * images / copies_per_step(ground.search) as f64).round() as u64).max(u64::from(ground.search.rounds))
+    ((epochs * images / copies_per_step(ground) as f64).round() as u64).max(u64::from(ground.search.rounds))
 }
 
 /// The search as a phase.
@@ -129,8 +143,12 @@ struct Pair {
 }
 
 impl<'a> Hunt<'a> {
-    fn new(ground: &'a Ground<'a>, team: Team<'a>, total: u64) -> Result<Self, CsamError> {
+    fn new(ground: &'a Ground<'a>) -> Result<Self, CsamError> {
         let search = ground.search;
+        let shares = Shares::of(ground.threads, images(ground), ground.device);
+        let team = Team::of(ground.network, Some(ground.teacher), shares, ground.replica)?;
+        let total = steps(ground);
+        let rate = search.rate.unwrap_or_else(|| Portions::rate(RATE, ground.portions.search));
         let target = ground.allocate(ground.norms, ground.budgets)?;
         let share = target.count() as f64 / target.0.len() as f64;
         Ok(Self {
@@ -142,7 +160,7 @@ impl<'a> Hunt<'a> {
                 true => Weights::of(ground.network, ground.tune.momentum, ground.tune.decay)?,
                 false => Weights::none(),
             },
-            schedule: Schedule { rate: search.rate, warm_up: WARM_UP, total, falls: false },
+            schedule: Schedule { rate, warm_up: WARM_UP, total, falls: false },
             kept: Kept::all(ground.lanes),
             total,
         })
@@ -308,6 +326,7 @@ impl Phase for Hunt<'_> {
             Ok(gradients)
         })?;
         let (value, mut figures) = told.unwrap_or_default();
+        let gradient = Weights::length(&gradients)?;
         let (by_weight, by_mask) = gradients.split_at(self.weights.len());
         let excess = self.update(step, by_mask, soft.as_ref(), &budgets)?;
         self.weights.step(by_weight, self.schedule.at(step))?;
@@ -316,7 +335,11 @@ impl Phase for Hunt<'_> {
         if let Some(excess) = excess {
             figures.extend([("excess", excess), ("dual", self.dual.multiplier())]);
         }
-        Ok(Outcome { loss: value, copies: copies_per_step(search), figures, last: false })
+        Ok(Outcome { loss: value, gradient, copies: copies_per_step(self.ground), figures, last: false })
+    }
+
+    fn schedule(&mut self) -> Option<&mut Schedule> {
+        (!self.weights.is_empty()).then_some(&mut self.schedule)
     }
 
     fn save(&self, state: &mut State) {

@@ -6,22 +6,23 @@ use crate::{
     CsamError,
     events::Figures,
     job::{Robustness, Search, Stability},
+    network::Answers,
     train::{
         feed::Batch,
-        losses::{self, Targets, discrepancy, divergence, jensen_shannon},
+        losses::{self, Targets, Units, discrepancy, divergence, jensen_shannon},
         teacher::Lesson,
     },
 };
 
-/// What the network said about a batch, as logits.
+/// What the network said about a batch.
 #[derive(Debug)]
 pub struct Views {
     /// Clean images under m.
-    pub clean: Tensor,
+    pub clean: Answers,
     /// Transformed copies: under m̃ in a twin batch, under m otherwise.
-    pub changed: Option<Tensor>,
+    pub changed: Option<Answers>,
     /// Clean images under m̃; only outside twin batches.
-    pub moved: Option<Tensor>,
+    pub moved: Option<Answers>,
 }
 
 /// One loss with the sizes of its terms.
@@ -40,29 +41,28 @@ pub fn objective(
     search: &Search,
     batch: &Batch,
     lesson: Option<&Lesson>,
+    units: &Units,
     views: &Views,
 ) -> Result<Objective, CsamError> {
-    let clean = losses::task(&views.clean, &clean_targets(batch, lesson)?, &search.task)?;
-    let changed =
-        views.changed.as_ref().map(|logits| losses::task(logits, &changed_targets(batch, lesson)?, &search.task));
-    let changed = changed.transpose()?;
-    let moved = match &views.moved {
-        Some(logits) => Some(losses::task(logits, &clean_targets(batch, lesson)?, &search.task)?),
-        None => None,
-    };
+    let loss = |answers: &Answers, targets: Targets| losses::task(answers, &targets, units, &search.task);
+    let clean = loss(&views.clean, clean_targets(batch, lesson)?)?;
+    let changed = views.changed.as_ref().map(|answers| loss(answers, changed_targets(batch, lesson)?)).transpose()?;
+    let moved = views.moved.as_ref().map(|answers| loss(answers, clean_targets(batch, lesson)?)).transpose()?;
     let task = task(search, &clean, changed.as_ref(), moved.as_ref())?;
     let mut loss = task.shallow_clone();
     let mut terms = vec![("task", number(&task)?)];
     // In a twin batch the transformed half is also the perturbed one.
-    let (perturbed, perturbed_logits) = if search.twin { (&changed, &views.changed) } else { (&moved, &views.moved) };
-    if let (Some(perturbed), Some(logits)) = (perturbed, perturbed_logits)
-        && let Some(term) = stability(search, (&clean, &views.clean), (perturbed, logits))?
+    let (perturbed, perturbed_answers) = if search.twin { (&changed, &views.changed) } else { (&moved, &views.moved) };
+    if let (Some(perturbed), Some(answers)) = (perturbed, perturbed_answers)
+        && let Some(term) = stability(search, (&clean, &views.clean), (perturbed, answers))?
     {
         terms.push(("stability", number(&term)?));
         loss = loss.f_add(&term.f_mul_scalar(search.lambda_s)?)?;
     }
-    if let Some(logits) = &views.changed
-        && let Some(term) = robustness(search, batch, lesson, &views.clean, logits)?
+    // Only what is said of whole images should not change with a transformation.
+    if let Some(changed) = &views.changed
+        && let (Some(clean), Some(changed)) = (views.clean.scores()?, changed.scores()?)
+        && let Some(term) = robustness(search, batch, lesson, &clean, &changed)?
     {
         terms.push(("robustness", number(&term)?));
         loss = loss.f_add(&term.f_mul_scalar(search.lambda_r)?)?;
@@ -72,12 +72,14 @@ pub fn objective(
 
 fn clean_targets(batch: &Batch, lesson: Option<&Lesson>) -> Result<Targets, CsamError> {
     let labels = batch.labels.as_ref().map(Tensor::shallow_clone);
-    Ok(Targets { labels, teacher: lesson.map(|lesson| lesson.clean.shallow_clone()) })
+    let teacher = lesson.map(|lesson| lesson.clean.narrow(0, batch.n)).transpose()?;
+    Ok(Targets { labels, teacher })
 }
 
 fn changed_targets(batch: &Batch, lesson: Option<&Lesson>) -> Result<Targets, CsamError> {
     let repeated = |labels: &Tensor| labels.f_narrow(0, 0, batch.k)?.f_repeat([batch.draws]);
-    let teacher = lesson.and_then(|lesson| lesson.changed.as_ref()).map(Tensor::shallow_clone);
+    let teacher = lesson.and_then(|lesson| lesson.changed.as_ref());
+    let teacher = teacher.map(|changed| changed.narrow(0, batch.k * batch.draws)).transpose()?;
     Ok(Targets { labels: batch.labels.as_ref().map(repeated).transpose()?, teacher })
 }
 
@@ -103,11 +105,11 @@ fn task(
     Ok(mean(&Tensor::f_cat(&[changed.f_narrow(0, 0, half)?, rest], 0)?)?)
 }
 
-/// L_stab from the losses and logits at m and at m̃.
+/// L_stab from the losses and answers at m and at m̃.
 fn stability(
     search: &Search,
-    (loss, logits): (&Tensor, &Tensor),
-    (perturbed_loss, perturbed_logits): (&Tensor, &Tensor),
+    (loss, answers): (&Tensor, &Answers),
+    (perturbed_loss, perturbed_answers): (&Tensor, &Answers),
 ) -> Result<Option<Tensor>, CsamError> {
     let images = loss.size()[0];
     let first = |rows: &Tensor| rows.f_narrow(0, 0, images);
@@ -115,8 +117,9 @@ fn stability(
         Stability::Off | Stability::Sam => return Ok(None),
         Stability::Gap => first(perturbed_loss)?.f_sub(loss)?.f_relu()?,
         Stability::Kl => {
-            let still = logits.f_detach()?.f_log_softmax(-1, Kind::Float)?;
-            divergence(&still, &first(perturbed_logits)?.f_log_softmax(-1, Kind::Float)?)?
+            let (Some(still), Some(moved)) = (answers.scores()?, perturbed_answers.scores()?) else { return Ok(None) };
+            let still = still.f_detach()?.f_log_softmax(-1, Kind::Float)?;
+            divergence(&still, &first(&moved)?.f_log_softmax(-1, Kind::Float)?)?
         }
     };
     Ok(Some(term.f_mean(Kind::Float)?))
@@ -164,7 +167,7 @@ fn mean_where_right(
 ) -> Result<Tensor, CsamError> {
     let wanted = match (&batch.labels, lesson) {
         (Some(labels), _) => labels.shallow_clone(),
-        (None, Some(lesson)) => lesson.clean.f_argmax(-1, false)?,
+        (None, Some(lesson)) => losses::scores(&lesson.clean)?.f_argmax(-1, false)?,
         (None, None) => return Err(CsamError::NothingToLearn),
     };
     let right = clean.f_detach()?.f_argmax(-1, false)?.f_eq_tensor(&wanted)?.f_to_kind(Kind::Float)?;

@@ -15,7 +15,7 @@ mod shape;
 mod window;
 
 use import::Graph;
-use import::graph::{Code, Node, Origin, Refusal};
+use import::graph::{Code, Dim, Node, Origin, Refusal, ValueId};
 
 pub(super) use normalization::Normalise;
 
@@ -91,20 +91,84 @@ pub(super) fn without_lowering(node: &Node) -> Refusal {
     Refusal::new(Code::UnknownOperator, node, "this operator has no torch lowering", remedy)
 }
 
-/// What a graph's first output holds.
+/// What the graph says of one of its outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Head {
-    /// Logits, log-probabilities, or anything else.
-    Scores,
-    /// Probabilities from a softmax.
-    Probabilities,
+pub(super) struct Head {
+    /// The axis of the images.
+    pub(super) batch: usize,
+    /// The softmax that it comes from, with nothing but the order and grouping of its elements in between.
+    pub(super) softmax: Option<Softmax>,
+    /// Whether it is the only output, and one row of learned sums per image.
+    pub(super) scores: bool,
 }
 
-/// What the first output holds, as its operator says.
-pub(super) fn head(graph: &Graph) -> Head {
-    let origin = graph.outputs.first().map(|&value| graph.value(value).origin);
-    let Some(Origin::Node(id, _)) = origin else { return Head::Scores };
-    if graph.node(id).op == "Softmax" { Head::Probabilities } else { Head::Scores }
+/// Where an output's probabilities come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Softmax {
+    /// The output's axis of the classes, where nothing regroups axes behind the softmax.
+    pub(super) axis: Option<usize>,
+    /// The number of classes, where known.
+    pub(super) classes: Option<i64>,
+    /// Whether it gives log-probabilities.
+    pub(super) logarithmic: bool,
+}
+
+/// What the graph says of each output.
+pub(super) fn heads(graph: &Graph) -> Vec<Head> {
+    let batch = graph.batch().map_or(&[][..], Dim::symbols);
+    let carries = |size: &Dim| size.symbols().iter().any(|symbol| batch.contains(symbol));
+    let head = |&output: &ValueId| {
+        let shape = graph.value(output).shape.as_deref().unwrap_or_default();
+        let (source, regrouped) = behind_layout(graph, output);
+        let softmax = softmax(graph, source, regrouped);
+        let scores = graph.outputs.len() == 1 && softmax.is_none() && makes_scores(graph, source);
+        Head { batch: shape.iter().position(carries).unwrap_or(0), softmax, scores }
+    };
+    graph.outputs.iter().map(head).collect()
+}
+
+/// The value that an output repeats, and whether its axes were regrouped on the way.
+fn behind_layout(graph: &Graph, output: ValueId) -> (ValueId, bool) {
+    let (mut value, mut regrouped) = (output, false);
+    while let Origin::Node(id, 0) = graph.value(value).origin {
+        let node = graph.node(id);
+        regrouped |= matches!(node.op.as_str(), "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze");
+        match (node.op.as_str(), node.input(0)) {
+            ("Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" | "Cast" | "Dropout", Some(data)) => {
+                value = data
+            }
+            _ => break,
+        }
+    }
+    (value, regrouped)
+}
+
+fn softmax(graph: &Graph, value: ValueId, regrouped: bool) -> Option<Softmax> {
+    let Origin::Node(id, _) = graph.value(value).origin else { return None };
+    let node = graph.node(id);
+    let logarithmic = node.op == "LogSoftmax";
+    if node.op != "Softmax" && !logarithmic {
+        return None;
+    }
+    let old = node.opset < 13;
+    let axis = node.int_or("axis", if old { 1 } else { -1 });
+    let shape = graph.value(value).shape.as_ref();
+    let axis = if axis < 0 { axis + shape?.len() as i64 } else { axis };
+    let axis = usize::try_from(axis).ok()?;
+    let all = |sizes: &[Dim]| sizes.iter().map(Dim::value).product::<Option<i64>>();
+    // Before version 13 everything from the axis on is one distribution.
+    let classes = shape.and_then(|shape| all(shape.get(axis..if old { shape.len() } else { axis + 1 })?));
+    let beyond = shape.is_none_or(|shape| shape.iter().skip(axis + 1).all(|size| size.is(1)));
+    Some(Softmax { axis: Some(axis).filter(|_| !regrouped && (!old || beyond)), classes, logarithmic })
+}
+
+/// Whether a value is one row of learned sums per image, as class scores are: not a map laid out as a row.
+fn makes_scores(graph: &Graph, value: ValueId) -> bool {
+    let Origin::Node(id, _) = graph.value(value).origin else { return false };
+    let learned =
+        ["Conv", "Gemm", "MatMul", "Add", "BatchNormalization", "GlobalAveragePool", "AveragePool", "ReduceMean"];
+    let row = |shape: &Vec<Dim>| shape.len() >= 2 && shape[2..].iter().all(|size| size.is(1)) && !shape[1].is(1);
+    learned.contains(&graph.node(id).op.as_str()) && graph.value(value).shape.as_ref().is_some_and(row)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn batch_normalization(view: &View) -> Lowered {
     Ok(Box::new(Normalise {
         momentum: f64::from(view.node.float_or("momentum", 0.9)),
         epsilon: f64::from(view.node.float_or("epsilon", 1e-5)),
-        frozen: !(view.trained(3) && view.trained(4)),
+        frozen: view.frozen || !(view.trained(3) && view.trained(4)),
     }))
 }
 

@@ -1,0 +1,113 @@
+//! A model that takes as many images at once as training wants: with a free batch axis where that can be had, else so
+//! many at once as it was exported for.
+
+use std::path::Path;
+
+use images::draw;
+use import::{
+    Model,
+    graph::{
+        Dim,
+        batch::{Freed, free},
+    },
+    proto::ModelFile,
+};
+use tch::{Device, Tensor, no_grad};
+
+use crate::{
+    CsamError,
+    network::{Answers, Lowering, Network, Pass},
+    train::{
+        feed::{Recipe, prepare},
+        samples::Samples,
+    },
+};
+
+/// Images, no two alike, on which a copy with a free batch axis has to equal the file.
+const PROBES: usize = 8;
+/// How far the two may be apart, relative to the largest answer; both run the same arithmetic.
+const TOLERANCE: f64 = 1e-5;
+
+/// A model at any batch.
+pub struct Subject {
+    /// The model, with a free batch axis where it could be freed.
+    pub model: Model,
+    /// Images of one run, where it could not.
+    pub at_once: Option<i64>,
+    /// The file as it is, where the model is a copy with another batch axis.
+    declared: Option<Model>,
+}
+
+impl Subject {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// It is no model.
+    pub fn open(path: &Path) -> Result<Self, CsamError> {
+        let declared = Model::open(path)?;
+        match free(&declared.file, true)? {
+            Freed::Already => Ok(Self { model: declared, at_once: None, declared: None }),
+            Freed::Stuck { batch } => Ok(Self { model: declared, at_once: Some(batch.max(1)), declared: None }),
+            Freed::Copy { bytes, .. } => {
+                let mut file = ModelFile::from_bytes(bytes).map_err(import::ImportError::from)?;
+                file.path.clone_from(&declared.file.path);
+                let model = Model::from_file(file, &import::graph::InputSizes::default())?;
+                Ok(Self { model, at_once: None, declared: Some(declared) })
+            }
+        }
+    }
+
+    /// A copy with a free batch axis is trusted once it says of several images at once what the file says of them at its
+    /// own batch. One that does not is put aside for the file.
+    ///
+    /// # Errors
+    /// One of them cannot be run.
+    pub fn checked(self, samples: &Samples, device: Device) -> Result<Self, CsamError> {
+        let Self { model, declared: Some(declared), .. } = self else { return Ok(self) };
+        let batch = declared.graph.batch().and_then(Dim::value).unwrap_or(1).max(1);
+        let images = unlike(samples, PROBES.max(2 * batch as usize), device)?;
+        let answers = |model: &Model, at_once: Option<i64>| -> Result<Answers, CsamError> {
+            let lowering = Lowering { device, trainable: false, at_once, ..Lowering::training() };
+            let network = Network::lower(model, None, lowering)?;
+            Ok(no_grad(|| network.answers(&images, &mut Pass::default()))?)
+        };
+        let same = equal(&answers(&declared, Some(batch))?, &answers(&model, None)?)?;
+        if same {
+            return Ok(Self { model, at_once: None, declared: Some(declared) });
+        }
+        Ok(Self { model: declared, at_once: Some(batch), declared: None })
+    }
+}
+
+fn equal(file: &Answers, copy: &Answers) -> Result<bool, CsamError> {
+    let largest = |tensor: &Tensor| tensor.f_abs()?.f_max()?.f_double_value(&[]);
+    for (a, b) in file.0.iter().zip(&copy.0) {
+        if a.values.size() != b.values.size() {
+            return Ok(false);
+        }
+        // What is no number differs from everything.
+        let apart = largest(&a.values.f_sub(&b.values)?)?;
+        if !(apart <= TOLERANCE * largest(&a.values)?) {
+            return Ok(false);
+        }
+    }
+    Ok(file.0.len() == copy.0.len())
+}
+
+/// So many images, no two alike: training pictures, and seeded noise where these are too few or alike.
+fn unlike(samples: &Samples, count: usize, device: Device) -> Result<Tensor, CsamError> {
+    let mut images: Vec<Tensor> = Vec::new();
+    for picture in prepare(samples, &Recipe::plain(0, count.min(samples.len())), 0, device)?.images.unbind(0) {
+        if !images.iter().any(|image| image.equal(&picture)) {
+            images.push(picture);
+        }
+    }
+    let shape = images.first().map(Tensor::size).unwrap_or_default();
+    let elements = samples.preprocess().len();
+    for number in images.len()..count {
+        let mut rng = draw::rng(0, "unlike", 0, number as u64);
+        let noise: Vec<f32> = (0..elements).map(|_| draw::normal_pair(&mut rng).0).collect();
+        images.push(Tensor::f_from_slice(&noise)?.f_reshape(&shape)?.f_to_device(device)?);
+    }
+    Ok(Tensor::f_stack(&images, 0)?)
+}

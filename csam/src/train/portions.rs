@@ -1,0 +1,77 @@
+//! How many images go through a network at once, where the job leaves that open.
+//!
+//! The numbers are functions of the job, the network and the pictures, never of the machine, so that a run can be
+//! repeated elsewhere.
+
+use crate::job::Job;
+
+/// Images of a step with small images and many of them.
+const USUAL: usize = 128;
+/// Images of a step that normalisations can measure on.
+const FEW: usize = 8;
+/// Steps that one pass over the pictures has at least, where that leaves enough images for one.
+const STEPS: usize = 16;
+/// Bytes that the values of a step, and their gradients, may take.
+const MEMORY: usize = 3 << 30;
+/// Images of a look without gradients.
+const LOOK: usize = 256;
+
+/// Images at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portions {
+    /// In a step of the search, all branches of an image counted once each.
+    pub search: usize,
+    /// In a step of the tuning.
+    pub tune: usize,
+    /// Where nothing is kept for gradients.
+    pub look: usize,
+}
+
+impl Portions {
+    /// For so many training pictures, in a network that keeps so many bytes of an image for its gradients.
+    pub fn of(job: &Job, pictures: usize, bytes: usize) -> Self {
+        let fitting = MEMORY / bytes.saturating_mul(2).max(1);
+        let usual = (pictures / STEPS).clamp(FEW, USUAL);
+        let usual = usual.min(fitting).max(2);
+        let usual = 1 << usual.ilog2();
+        let tune = job.tune.batch.unwrap_or(usual).min(pictures.max(1));
+        Self { search: job.search.batch.unwrap_or(usual), tune, look: fitting.saturating_mul(4).clamp(1, LOOK) }
+    }
+
+    /// A rate that is right for [`USUAL`] images a step, for another number of images (Goyal et al. 2017: in proportion).
+    pub fn rate(usual: f64, images: usize) -> f64 {
+        usual * images as f64 / USUAL as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn job(sections: serde_json::Value) -> Job {
+        let mut job = serde_json::json!({
+            "model": "m.onnx", "data": "d", "out": "o",
+            "input": { "layout": "nchw", "order": "rgb", "scale": 1.0, "mean": [0, 0, 0], "std": [1, 1, 1], "resize": "none", "height": 8, "width": 8 },
+        });
+        job.as_object_mut().unwrap().extend(sections.as_object().unwrap().clone());
+        serde_json::from_value(job).unwrap()
+    }
+
+    #[test]
+    fn small_images_go_in_the_usual_number_and_large_ones_in_what_fits() {
+        let portions = |pictures, bytes| Portions::of(&job(serde_json::json!({})), pictures, bytes);
+        assert_eq!(portions(45_000, 3 << 20), Portions { search: 128, tune: 128, look: 256 });
+        assert_eq!(portions(600, 3 << 20).tune, 32);
+        assert_eq!(portions(600, 100 << 20).tune, 8);
+        assert_eq!(portions(600, 4 << 30), Portions { search: 2, tune: 2, look: 1 });
+        assert_eq!(portions(3, 1).tune, 3);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done() {
+        let asked = job(serde_json::json!({ "tune": { "batch": 500 }, "search": { "batch": 7 } }));
+        let portions = Portions::of(&asked, 600, 1 << 30);
+        assert_eq!((portions.tune, portions.search), (500, 7));
+    }
+}
