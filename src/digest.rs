@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use import::proto::{ModelFile, external_files};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of a file, as lower-case hexadecimal text.
@@ -14,6 +16,18 @@ use sha2::{Digest, Sha256};
 pub(crate) fn file(path: &Path) -> Result<String> {
     hash(path)
         .map_err(|error| anyhow!("cannot read `{}` ({error}); check the path and its permissions", path.display()))
+}
+
+/// Digests of a model: of its file, and of the files that hold its weights, by name.
+///
+/// # Errors
+/// When one cannot be read.
+pub(crate) fn model(model: &ModelFile) -> Result<Value> {
+    let weights = external_files(&model.proto)?.into_iter().map(|name| {
+        let digest = file(&model.folder().join(&name))?;
+        Ok((name.to_string_lossy().into_owned(), Value::String(digest)))
+    });
+    Ok(json!({ "file": hex(&Sha256::digest(&model.bytes)), "weights": weights.collect::<Result<Map<_, _>>>()? }))
 }
 
 /// SHA-256 of a text.

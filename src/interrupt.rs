@@ -1,4 +1,4 @@
-//! Ctrl-C, `kill`, and a closed terminal: passed on to a child that saves its work, else the end at once. Outputs
+//! Ctrl-C, `kill` (SIGTERM), and a closed terminal: passed on to a child that saves its work, else the end at once. Outputs
 //! appear whole or not at all, and finished stages have their markers, so ending anywhere is safe.
 
 use std::io;
@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::output::complain;
+use crate::scratch;
 
 /// The user asked to stop. Leads to exit status 130.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,7 @@ pub(crate) fn listen(advice: &'static str) -> Result<()> {
             Some(pid) => drop(kill_process(pid, Signal::INT)),
             None => {
                 complain(&format!("espalier: {}", Interrupted { advice }));
+                scratch::remove();
                 std::process::exit(130);
             }
         }

@@ -6,7 +6,7 @@
 //! - [`cli`]: what can be said on the command line; [`settings`]: flags, file and defaults made one;
 //! - [`commands`]: one file per command; [`run`]: the run folder, its stages and how they resume;
 //! - [`report`]: what was measured, as JSON, Markdown and tables;
-//! - [`output`], [`progress`], [`interrupt`]: results on stdout, progress on stderr, Ctrl-C.
+//! - [`output`], [`progress`], [`interrupt`]: results on stdout, progress on stderr, Ctrl-C; [`scratch`]: what is temporary.
 
 mod cli;
 mod commands;
@@ -23,6 +23,7 @@ mod pictures;
 mod progress;
 mod report;
 mod run;
+mod scratch;
 mod settings;
 mod subject;
 mod torch;
@@ -40,7 +41,9 @@ fn main() -> ExitCode {
     };
     let told = output::Told::of(&cli.shared);
     let command = cli.command.name();
-    match commands::dispatch(cli) {
+    let outcome = commands::dispatch(cli);
+    scratch::remove();
+    match outcome {
         Ok(outcome) => outcome.status(),
         Err(error) => told.failure(command, &error),
     }

@@ -183,6 +183,12 @@ impl Torch {
     }
 }
 
+/// What decides results of what the program says of itself: its version and libtorch's, not what else the machine offers.
+pub(crate) fn deciding(versions: &Map<String, Value>) -> Map<String, Value> {
+    let kept = versions.iter().filter(|(key, _)| !["threads", "devices"].contains(&key.as_str()));
+    kept.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
 fn listen(stdout: ChildStdout, log: Option<&Path>, progress: &Progress) -> Result<Ending> {
     let mut log = log.map(open_log).transpose()?;
     let mut meter: Option<(String, Meter)> = None;

@@ -6,55 +6,10 @@ mod support;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Place, said};
-
-const PLAN: &str = r#"{"schema": 1, "remove": [{"tensor": "first.conv.weight", "axis": 0, "indices": [1, 3, 4, 6]}]}"#;
-
-struct Stage {
-    place: Place,
-    model: String,
-}
-
-impl Stage {
-    fn set() -> Self {
-        let place = Place::new();
-        let model = place.model("chain");
-        place.pictures("pictures");
-        fs::write(place.path("plan.json"), PLAN).unwrap();
-        support::stand_in(&place);
-        Self { place, model }
-    }
-
-    fn prune(&self, more: &[&str]) -> Command {
-        self.prune_on("pictures", more)
-    }
-
-    fn prune_on(&self, data: &str, more: &[&str]) -> Command {
-        let arguments = ["prune", &self.model, "--data", data, "--to", "macs=60%", "-o", "run"];
-        let quick = ["--draws", "90", "--images", "6", "--laws", "noise", "--runtimes", "ort,tract"];
-        let mut command = self.place.espalier(&[&arguments[..], &quick, more].concat());
-        command.env("ESPALIER_TORCH", self.place.path("torch.sh"));
-        command
-    }
-
-    fn good(&self, more: &[&str]) -> String {
-        let output = self.prune(more).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn calls(&self) -> Vec<String> {
-        let calls = fs::read_to_string(self.place.path("calls")).unwrap();
-        calls.lines().filter(|call| *call != "versions").map(str::to_owned).collect()
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.place.path(name)).unwrap()
-    }
-}
+use support::said;
+use support::stage::{Stage, interrupted, signalled, wait_for};
 
 #[test]
 fn a_run_leaves_a_slim_model_and_a_report() {
@@ -226,22 +181,4 @@ fn a_run_with_libtorch_survives_interrupts_and_kills() {
     }
     finish(start(&broken, &["--resume"]));
     assert_eq!(broken.read("run/slim.onnx"), unbroken.read("run/slim.onnx"));
-}
-
-fn wait_for(happened: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !happened() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it did not happen within a minute");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn interrupted(child: Child) -> std::process::Output {
-    signalled(child, "-INT")
-}
-
-fn signalled(child: Child, signal: &str) -> std::process::Output {
-    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    child.wait_with_output().unwrap()
 }

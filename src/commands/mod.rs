@@ -18,6 +18,7 @@ use crate::library;
 use crate::output::{Outcome, Told};
 use crate::progress::Progress;
 use crate::run::RESUME;
+use crate::scratch;
 
 /// What every command gets.
 pub(crate) struct Context {
@@ -40,6 +41,10 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Prune(_) | Command::Train(_) => RESUME,
         _ => "nothing was written; start the command again",
     })?;
+    if !matches!(cli.command, Command::Runtime(_)) {
+        // A runtime process may be killed at any time, and then its parent clears up.
+        scratch::gather();
+    }
     match cli.command {
         Command::Inspect(flags) => inspect::run(&context, &flags),
         Command::Prune(flags) => prune::run(&context, &flags),

@@ -3,36 +3,39 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use images::preprocess::Preprocess;
+use import::proto::ModelFile;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Context;
 use super::prune::splice;
 use crate::digest;
+use crate::machine::Machine;
 use crate::numbers::{or_absent, percent};
 use crate::output::Outcome;
 use crate::pictures::Pictures;
-use crate::run::{Recipe, Run, publish};
+use crate::run::{Asked, Begun, Given, Opening, Recipe, Run, StageKind, Start, publish, whole};
 use crate::settings::{Settings, flags};
 use crate::subject::{Subject, not_the_source};
-use crate::torch::{Job, Torch};
+use crate::torch::{Job, Torch, deciding};
 
 /// Flags of `espalier train`.
 #[derive(Debug, Args, Serialize)]
 #[command(after_help = "Examples:\n  espalier train model.onnx --data pictures --epochs 5 -o trained.onnx\n  \
     espalier train resnet8.onnx --fresh --data procedural -o resnet8-trained.onnx\n\
-    Log and checkpoints are in OUT.run beside the result; after Ctrl-C, add --resume.")]
+    Log and checkpoints are in OUT.run beside the result; after Ctrl-C, `espalier train --resume OUT.run` goes on.")]
 pub(crate) struct Flags {
     /// The ONNX file.
+    #[arg(required_unless_present = "resume")]
     #[serde(skip)]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// The trained file.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", required_unless_present = "resume")]
     #[serde(skip)]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Begin from new random weights.
     #[arg(long)]
     #[serde(skip)]
@@ -41,10 +44,9 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     teacher: Option<PathBuf>,
-    /// Continue an interrupted run.
-    #[arg(long)]
+    #[command(flatten)]
     #[serde(skip)]
-    resume: bool,
+    which: flags::WhichRun,
     #[command(flatten)]
     #[serde(flatten)]
     data: flags::Data,
@@ -80,28 +82,56 @@ struct Done {
 }
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
-    let settings = Settings::resolve(&context.shared, flags, &flags.set.set)?;
-    not_the_source(&flags.model, &flags.out)?;
-    let subject = Subject::open(&flags.model, &[])?;
-    let pictures = Pictures::open(&settings, &subject.model)?;
+    let asked = Asked::of("train", flags.model.as_deref(), &flags.which)?;
+    let given = given(&asked, flags)?;
+    let said = Settings::resolve(&asked.shared(&context.shared), flags, &flags.set.set)?;
+    not_the_source(&given.model, &given.out)?;
+    let subject = Subject::open(&asked.model, &[])?;
+    let pictures = Pictures::open(&said, &subject.model)?;
     pictures.training()?;
+    let settings = said.decided(&pictures)?;
     pictures.remarks(true).iter().for_each(|remark| context.progress.note(remark));
     context.progress.note(&format!("left to measure on: {}", pictures.set.describe()));
     let torch = Torch::require()?;
-    let mut run =
-        Run::open(&folder(&flags.out), &recipe(flags, &settings, &pictures)?, flags.resume, &context.progress)?;
-    let plan = run.work("train/plan.json");
-    let job = job(flags, &settings, &subject, pictures.input, &run)?;
-    let training: Map<String, Value> = run.stage("train", &[&plan], |run| {
-        torch.run("train", &job, &run.work("train.job.json"), Some(&run.path("log.jsonl")), &context.progress)
-    })?;
-    let candidate = run.work("trained.onnx");
-    splice(&subject.path, &plan, &candidate)?;
-    publish(&candidate, &flags.out)?;
-    let validation = training.get("validation").and_then(Value::as_f64);
-    let done = Done { digest: digest::file(&flags.out)?, out: flags.out.clone(), validation, training };
-    context.told.result("train", &done, || done.text())?;
-    Ok(Outcome::Good)
+    let opening = Opening {
+        folder: &folder(&given.out),
+        start: asked.start,
+        begun: Begun::now("train", given.clone())?,
+        settings: &settings,
+        recipe: recipe(&given, &settings, &subject, &pictures, &torch)?,
+        sources: [Some(given.model.clone()), given.teacher.clone(), settings.data.clone()]
+            .into_iter()
+            .flatten()
+            .collect(),
+    };
+    let resume = asked.start == Start::Resume;
+    Run::open(opening, &context.progress)?.follow(|run| {
+        let plan = run.work("train/plan.json");
+        let job = job(&given, &settings, &subject, pictures.input, run, resume)?;
+        let training: Map<String, Value> = run.stage("train", &[&plan], |run| {
+            torch.run("train", &job, &run.work("train.job.json"), Some(&run.path("log.jsonl")), &context.progress)
+        })?;
+        let candidate = run.work("trained.onnx");
+        splice(&subject.path, &plan, &candidate)?;
+        publish(&candidate, &given.out)?;
+        let validation = training.get("validation").and_then(Value::as_f64);
+        let done = Done { digest: digest::file(&given.out)?, out: given.out, validation, training };
+        context.told.result("train", &done, || done.text())?;
+        Ok(Outcome::Good)
+    })
+}
+
+/// What was given beside settings: by the flags, else by the run that goes on.
+fn given(asked: &Asked, flags: &Flags) -> Result<Given> {
+    let known = asked.known.as_ref().map(|(_, given)| given);
+    let out = flags.out.clone().or_else(|| Some(known?.out.clone()));
+    let out = out.ok_or_else(|| anyhow!("no output was given; say where the trained file goes with --out FILE"))?;
+    Ok(Given {
+        model: whole(&asked.model),
+        out: whole(&out),
+        teacher: flags.teacher.as_deref().map(whole).or_else(|| known?.teacher.clone()),
+        fresh: flags.fresh || known.is_some_and(|given| given.fresh),
+    })
 }
 
 /// The result's path with `.run` behind it.
@@ -111,17 +141,38 @@ fn folder(out: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn recipe(flags: &Flags, settings: &Settings, pictures: &Pictures) -> Result<Recipe> {
-    let teacher = flags.teacher.as_deref().map(digest::file).transpose()?;
-    let model = digest::file(&flags.model)?;
-    let rest = serde_json::json!({ "pictures": pictures.digest()?, "fresh": flags.fresh, "teacher": teacher });
-    Recipe::new("train", &model, Some(&rest), settings)
+fn recipe(given: &Given, settings: &Settings, subject: &Subject, pictures: &Pictures, torch: &Torch) -> Result<Recipe> {
+    let teacher = given.teacher.as_deref().map(|teacher| digest::model(&ModelFile::open(teacher)?)).transpose()?;
+    let of = json!({
+        "espalier": env!("CARGO_PKG_VERSION"),
+        "torch": deciding(&torch.versions()?),
+        "instructions": Machine::here(settings.threads()?).instructions,
+        "model": digest::model(&subject.model.file)?,
+        "teacher": teacher,
+        "fresh": given.fresh,
+        "pictures": pictures.digest()?,
+        "division": settings.division(),
+        "labels": settings.labels.unwrap_or(true),
+        "input": settings.input,
+        "tune": settings.tune,
+        "seed": settings.seed(),
+        "threads": settings.threads()?,
+        "device": settings.device(),
+    });
+    Recipe::default().with("train", StageKind::Training, &[], &of)
 }
 
-fn job(flags: &Flags, settings: &Settings, subject: &Subject, input: Preprocess, run: &Run) -> Result<Job> {
+fn job(
+    given: &Given,
+    settings: &Settings,
+    subject: &Subject,
+    input: Preprocess,
+    run: &Run,
+    resume: bool,
+) -> Result<Job> {
     Ok(Job {
         model: subject.path.clone(),
-        teacher: flags.teacher.clone(),
+        teacher: given.teacher.clone(),
         data: settings.data()?.to_path_buf(),
         division: settings.division(),
         labels: settings.labels.unwrap_or(true),
@@ -135,8 +186,8 @@ fn job(flags: &Flags, settings: &Settings, subject: &Subject, input: Preprocess,
         device: settings.device().to_owned(),
         out: run.work("train"),
         checkpoint: Some(run.work("train.checkpoint")),
-        resume: flags.resume,
-        fresh: flags.fresh,
+        resume,
+        fresh: given.fresh,
     })
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn markdown(report: &Report) -> String {
     text.push_str("\n## Time\n\n");
     text.push_str(&table(&["stage", "time"], &rows::stages(report)));
     text.push_str("\n## To do it again\n\n");
-    text.push_str(&format!("```\n{}\n```\n\n", report.command_line.join(" ")));
+    text.push_str(&format!("```\n{}\n```\n\n", report.again.line()));
     let (digests, machine) = (&report.digests, &report.machine);
     for (name, value) in [
         ("seed", report.seed.to_string()),

@@ -20,14 +20,14 @@ pub(crate) use table::{agreement, grid, text};
 
 use crate::machine::Machine;
 use crate::pictures::DataDigest;
-use crate::run::StageTime;
+use crate::run::{Again, StageTime};
 use crate::subject::{Cost, Reached};
 
 /// Everything that `prune` found, and what it takes to do it again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// The words of the command.
-    pub(crate) command_line: Vec<String>,
+    /// How to do it again.
+    pub(crate) again: Again,
     /// Flags and file together.
     pub(crate) settings: Value,
     /// What every random number was a function of.

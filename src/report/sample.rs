@@ -25,7 +25,8 @@ pub(super) fn report() -> Report {
             "least_tolerance": 1.3e-6, "passed": passed })
     };
     serde_json::from_value(json!({
-        "command_line": ["espalier", "prune", "model.onnx", "--data", "pictures", "--to", "macs=50%"],
+        "again": { "folder": "/home/me/my models",
+            "words": ["espalier", "prune", "model.onnx", "--data", "pictures", "--to", "macs=50%"] },
         "settings": { "to": ["macs=50%"] },
         "seed": 7,
         "input": { "layout": "nchw", "order": "rgb", "scale": 1.0 / 255.0, "mean": [0.5], "std": [0.25],

@@ -1,17 +1,20 @@
-//! The run folder: what a run was asked, what each stage gave, and which stages need not be done again.
+//! The run folder: how a run was begun, what each stage gave, and which stages need not be done again.
 //!
 //! ```text
-//! RUN/run.json        what was asked; --resume continues only the same
+//! RUN/run.json        how the run was begun; --resume RUN goes on from it
 //! RUN/settings.toml   the settings, in the form of espalier.toml
-//! RUN/stages/*.json   one marker per finished stage: its time and its result
+//! RUN/stages/*.json   one record per stage: what it is made from, its time and its result
 //! RUN/work/           plans, candidates, checkpoints
 //! RUN/log.jsonl       every step of the search and the training
 //! RUN/slim.onnx, plan.json, report.json, report.md
 //! ```
 
+mod asked;
+mod begun;
+mod folder;
 mod recipe;
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -19,23 +22,60 @@ use anyhow::{Context, Result, anyhow};
 use import::proto::{ModelFile, copy_external, external_files, write_atomic};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-pub(crate) use recipe::Recipe;
+pub(crate) use asked::{Asked, whole};
+pub(crate) use begun::{Again, Begun, Given};
+use folder::{Folder, cannot_write, remove};
+pub(crate) use recipe::{Recipe, StageKind};
+use recipe::{StageRecipe, first_difference};
 
-use crate::interrupt;
+use crate::interrupt::{self, Interrupted};
 use crate::progress::Progress;
+use crate::settings::Settings;
 
 /// How an interrupted run goes on.
 pub(crate) const RESUME: &str = "the same command with --resume continues";
+/// The settings of a run, as a settings file.
+pub(crate) const SETTINGS: &str = "settings.toml";
+
+/// What to do about a folder that holds a run already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Leave it alone.
+    New,
+    /// Go on with it.
+    Resume,
+    /// Put a new run in its place.
+    Replace,
+}
+
+/// Everything that a run is begun with.
+pub(crate) struct Opening<'a> {
+    /// Where it goes.
+    pub(crate) folder: &'a Path,
+    /// What to do about one that is there.
+    pub(crate) start: Start,
+    /// The command and what it was given.
+    pub(crate) begun: Begun,
+    /// The settings, everything decided.
+    pub(crate) settings: &'a Settings,
+    /// What its stages are made from.
+    pub(crate) recipe: Recipe,
+    /// Files and folders that the run reads, which it must not remove.
+    pub(crate) sources: Vec<PathBuf>,
+}
 
 /// An open run folder.
 #[derive(Debug)]
 pub(crate) struct Run {
-    folder: PathBuf,
-    digest: String,
+    folder: Folder,
+    recipe: Recipe,
+    again: Again,
     progress: Progress,
     stages: Vec<StageTime>,
-    _lock: File,
+    /// Whether this process began it.
+    new: bool,
 }
 
 /// How long a stage took.
@@ -47,55 +87,107 @@ pub(crate) struct StageTime {
     pub(crate) seconds: f64,
 }
 
-/// A finished stage, as its marker holds it.
+/// What is known of a stage.
 #[derive(Serialize, Deserialize)]
-struct Marker<T> {
-    run: String,
-    seconds: f64,
-    result: T,
+struct Record<T> {
+    /// What it is made from.
+    of: Value,
+    state: State<T>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum State<T> {
+    /// It may have left a checkpoint.
+    Begun,
+    /// It gave up by itself, so that it may be tried with other settings.
+    Failed,
+    Done {
+        seconds: f64,
+        result: T,
+    },
 }
 
 impl Run {
-    /// Begins a run in a new or empty folder, or continues one.
+    /// Begins a run in a new or empty folder, continues one, or replaces one. What is refused leaves everything as it was.
     ///
     /// # Errors
-    /// When the folder holds something already and `resume` is not set, or holds a run of another recipe, or cannot
-    /// be written.
-    pub(crate) fn open(folder: &Path, recipe: &Recipe, resume: bool, progress: &Progress) -> Result<Self> {
-        let known = recipe::read(&folder.join(recipe::FILE))?;
-        match known {
-            Some(known) if resume => recipe.must_equal(&known, folder)?,
-            Some(_) => {
+    /// When another run is at work in the folder, it holds something that the start does not allow for, a stage that is
+    /// not to be repeated was made from something else, or the folder cannot be written.
+    pub(crate) fn open(opening: Opening<'_>, progress: &Progress) -> Result<Self> {
+        let folder = Folder::lock(opening.folder)?;
+        let opened = Self::prepare(&folder, &opening);
+        match opened {
+            Ok((again, new)) => {
+                Ok(Self { folder, recipe: opening.recipe, again, progress: progress.clone(), stages: Vec::new(), new })
+            }
+            Err(error) => {
+                folder.undo_made();
+                Err(error)
+            }
+        }
+    }
+
+    /// Checks the folder, then writes what has to stand in it. Says how to begin the run again, and whether it is new.
+    fn prepare(folder: &Folder, opening: &Opening<'_>) -> Result<(Again, bool)> {
+        let shown = folder.path.display();
+        let known = Begun::read(&folder.path)?;
+        let mut begun = opening.begun.clone();
+        match (&known, opening.start) {
+            (Some(_), Start::New) => {
                 return Err(anyhow!(
-                    "`{}` already holds a run; add --resume to continue it, or choose another --out",
-                    folder.display()
+                    "`{shown}` already holds a run; add --resume to continue it or --force to replace it, or choose another --out"
                 ));
             }
-            None => must_be_empty(folder)?,
+            (Some(known), Start::Resume) => {
+                opening.recipe.stages().iter().try_for_each(|stage| may_continue(folder, stage))?;
+                begun.again = again(folder, known, opening)?;
+            }
+            (Some(_), Start::Replace) => {
+                must_not_hold(folder, &opening.sources)?;
+                folder.clear()?;
+            }
+            (None, _) if folder.is_empty()? => {}
+            (None, _) => return Err(anyhow!("`{shown}` is not empty and holds no run; choose another --out")),
         }
-        // The recipe goes first: from then on the folder is known to hold this run.
-        fs::create_dir_all(folder).map_err(|error| cannot_write(folder, &error))?;
-        recipe.write(folder)?;
-        for folder in [folder.join("stages"), folder.join("work")] {
-            fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, &error))?;
+        begun.write(&folder.path)?;
+        write_text(&folder.path.join(SETTINGS), opening.settings.to_toml()?.trim_end())?;
+        for part in ["stages", "work"].map(|name| folder.path.join(name)) {
+            fs::create_dir_all(&part).map_err(|error| cannot_write(&part, &error))?;
         }
-        Ok(Self {
-            _lock: lock(&folder.join("work"))?,
-            folder: folder.to_path_buf(),
-            digest: recipe.digest(),
-            progress: progress.clone(),
-            stages: Vec::new(),
-        })
+        Ok((begun.again, known.is_none() || opening.start == Start::Replace))
+    }
+
+    /// Does the work of a run. A new run that fails before anything was done leaves no folder.
+    ///
+    /// # Errors
+    /// What the work reports.
+    pub(crate) fn follow<T>(mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let outcome = work(&mut self);
+        if let Err(error) = &outcome
+            && !error.is::<Interrupted>()
+            && self.new
+            && self.nothing_was_done()
+        {
+            self.folder.undo();
+        }
+        outcome
+    }
+
+    /// Whether no stage is finished and no step was made.
+    fn nothing_was_done(&self) -> bool {
+        let log = fs::metadata(self.path("log.jsonl"));
+        self.stages.is_empty() && !log.is_ok_and(|log| log.len() > 0)
     }
 
     /// A place in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.path.join(name)
     }
 
     /// A place among the things that are only needed on the way.
     pub(crate) fn work(&self, name: &str) -> PathBuf {
-        self.folder.join("work").join(name)
+        self.path("work").join(name)
     }
 
     /// The stages so far.
@@ -103,34 +195,105 @@ impl Run {
         &self.stages
     }
 
-    /// Does a stage, or takes its result from its marker when it and all of `files` are there.
+    /// How to begin the same run again.
+    pub(crate) fn again(&self) -> &Again {
+        &self.again
+    }
+
+    /// Does a stage of the recipe, or takes its result from its record when that is made from the same, and all of
+    /// `files` are there.
     ///
     /// # Errors
-    /// What the work reports, [`interrupt::Interrupted`] before it begins, or a marker that cannot be written.
+    /// What the work reports, [`Interrupted`] before it begins, or a record that cannot be written.
     pub(crate) fn stage<T>(&mut self, name: &str, files: &[&Path], work: impl FnOnce(&Self) -> Result<T>) -> Result<T>
     where
         T: Serialize + DeserializeOwned,
     {
         interrupt::check(RESUME)?;
-        let marker = self.folder.join("stages").join(format!("{name}.json"));
-        if let Some(done) = self.finished(&marker, files) {
-            self.progress.note(&format!("{name}: done before"));
-            self.stages.push(StageTime { stage: name.to_owned(), seconds: done.seconds });
-            return Ok(done.result);
+        let of = self.recipe.stage(name).map(|stage| stage.of.clone());
+        let of = of.with_context(|| format!("the stage {name} is not in the recipe; report this"))?;
+        let path = record_path(&self.folder, name);
+        match read_record::<T>(&path) {
+            Some(Record { of: known, state: State::Done { seconds, result } })
+                if known == of && files.iter().all(|file| file.exists()) =>
+            {
+                self.progress.note(&format!("{name}: done before"));
+                self.stages.push(StageTime { stage: name.to_owned(), seconds });
+                return Ok(result);
+            }
+            Some(known) if known.of != of => self.drop_work(name)?,
+            _ => {}
         }
+        write_json(&path, &Record::<T> { of: of.clone(), state: State::Begun })?;
         let begun = Instant::now();
-        let result = work(self)?;
+        let outcome = work(self);
         let seconds = begun.elapsed().as_secs_f64();
-        let done = Marker { run: self.digest.clone(), seconds, result };
-        write_json(&marker, &done)?;
-        self.stages.push(StageTime { stage: name.to_owned(), seconds });
-        Ok(done.result)
+        match &outcome {
+            Ok(result) => {
+                write_json(&path, &Record { of, state: State::Done { seconds, result } })?;
+                self.stages.push(StageTime { stage: name.to_owned(), seconds });
+            }
+            Err(error) if error.is::<Interrupted>() => {}
+            Err(_) => write_json(&path, &Record::<T> { of, state: State::Failed })?,
+        }
+        outcome
     }
 
-    fn finished<T: DeserializeOwned>(&self, marker: &Path, files: &[&Path]) -> Option<Marker<T>> {
-        let text = fs::read_to_string(marker).ok()?;
-        let done: Marker<T> = serde_json::from_str(&text).ok()?;
-        (done.run == self.digest && files.iter().all(|file| file.exists())).then_some(done)
+    /// Removes what a stage left that was made from something else.
+    fn drop_work(&self, name: &str) -> Result<()> {
+        [self.work(name), self.work(&format!("{name}.checkpoint"))]
+            .iter()
+            .try_for_each(|path| remove(path).map_err(|error| cannot_write(path, &error)))
+    }
+}
+
+fn record_path(folder: &Folder, stage: &str) -> PathBuf {
+    folder.path.join("stages").join(format!("{stage}.json"))
+}
+
+/// A record that cannot be read is as good as none: its stage is done again.
+fn read_record<T: DeserializeOwned>(path: &Path) -> Option<Record<T>> {
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+}
+
+/// Refuses a run of which hours of work would have to be thrown away. A stage that failed may be tried otherwise.
+fn may_continue(folder: &Folder, stage: &StageRecipe) -> Result<()> {
+    let record = read_record::<Value>(&record_path(folder, stage.name));
+    let Some(Record { of, state: State::Begun | State::Done { .. } }) = record else { return Ok(()) };
+    match first_difference(&of, &stage.of) {
+        Some(difference) if stage.kind == StageKind::Training => Err(anyhow!(
+            "the {} in `{}` was made from something else ({difference}); put that back, begin anew with --force, or choose \
+             another --out",
+            stage.name,
+            folder.path.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// How a continued run is begun again: as it was, or from its settings where something has changed since.
+fn again(folder: &Folder, known: &Begun, opening: &Opening<'_>) -> Result<Again> {
+    let path = folder.path.join(SETTINGS);
+    let now = opening.settings.to_toml()?;
+    let same = fs::read_to_string(&path).is_ok_and(|then| then.trim_end() == now.trim_end());
+    if same && known.given == opening.begun.given {
+        Ok(known.again.clone())
+    } else {
+        opening.begun.from_settings(&path)
+    }
+}
+
+/// Refuses to remove a folder together with what the new run reads.
+fn must_not_hold(folder: &Folder, sources: &[PathBuf]) -> Result<()> {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let Some(own) = whole(&folder.path) else { return Ok(()) };
+    match sources.iter().find(|source| whole(source).is_some_and(|source| source.starts_with(&own))) {
+        None => Ok(()),
+        Some(source) => Err(anyhow!(
+            "`{}` lies in `{}`, which --force would remove; choose another --out",
+            source.display(),
+            folder.path.display()
+        )),
     }
 }
 
@@ -171,52 +334,48 @@ pub(crate) fn publish(candidate: &Path, target: &Path) -> Result<()> {
     fs::rename(candidate, target).map_err(|error| cannot_write(target, &error))
 }
 
-/// Keeps other runs out of a folder for as long as this one lives, however it ends.
-fn lock(folder: &Path) -> Result<File> {
-    let file = File::create(folder.join("lock")).map_err(|error| cannot_write(folder, &error))?;
-    match file.try_lock() {
-        // Where the file system knows no locks, one run at a time is up to the user.
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(file),
-        Err(TryLockError::Error(error)) => Err(cannot_write(folder, &error)),
-        Err(TryLockError::WouldBlock) => {
-            Err(anyhow!("another run is at work in `{}`; wait for it, or choose another --out", folder.display()))
-        }
-    }
-}
-
-fn must_be_empty(folder: &Path) -> Result<()> {
-    match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(anyhow!("`{}` is not empty and holds no run; choose another --out", folder.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(cannot_write(folder, &error)),
-    }
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> anyhow::Error {
-    anyhow!("cannot write in `{}` ({error}); choose another --out", path.display())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::settings::Settings;
+    use serde_json::json;
 
-    fn recipe(seed: u64) -> Recipe {
-        let settings = Settings { seed: Some(seed), ..Settings::default() };
-        Recipe::new("prune", "model digest", None, &settings).unwrap()
+    struct Asked {
+        seed: u64,
+        draws: u64,
+        start: Start,
     }
 
-    fn open(folder: &Path, seed: u64, resume: bool) -> Result<Run> {
-        Run::open(folder, &recipe(seed), resume, &Progress::Quiet)
+    const NEW: Asked = Asked { seed: 1, draws: 1, start: Start::New };
+    const RESUME: Asked = Asked { start: Start::Resume, ..NEW };
+    const REPLACE: Asked = Asked { start: Start::Replace, ..NEW };
+
+    fn open(folder: &Path, asked: &Asked) -> Result<Run> {
+        open_with(folder, asked, Vec::new())
+    }
+
+    fn open_with(folder: &Path, asked: &Asked, sources: Vec<PathBuf>) -> Result<Run> {
+        let recipe = Recipe::default().with("search", StageKind::Training, &[], &json!({ "seed": asked.seed }))?.with(
+            "certify",
+            StageKind::Repeatable,
+            &["search"],
+            &json!({ "draws": asked.draws }),
+        )?;
+        let given = Given { model: "/m.onnx".into(), out: folder.into(), teacher: None, fresh: false };
+        let settings = Settings { seed: Some(asked.seed), ..Settings::default() };
+        let begun = Begun::now("prune", given)?;
+        Run::open(Opening { folder, start: asked.start, begun, settings: &settings, recipe, sources }, &Progress::Quiet)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
     }
 
     #[test]
     fn finished_stages_are_not_done_again_unless_their_files_are_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("run");
+        let place = tempfile::tempdir().unwrap();
+        let out = place.path().join("run");
         let file = out.join("work/file");
         let work = |value: u32| {
             let file = file.clone();
@@ -225,42 +384,107 @@ mod tests {
                 Ok(value)
             }
         };
-        let first = open(&out, 1, false).unwrap().stage("cut", &[&file], work(1)).unwrap();
-        let again = open(&out, 1, true).unwrap().stage("cut", &[&file], work(2)).unwrap();
+        let first = open(&out, &NEW).unwrap().stage("search", &[&file], work(1)).unwrap();
+        let again = open(&out, &RESUME).unwrap().stage("search", &[&file], work(2)).unwrap();
         fs::remove_file(&file).unwrap();
-        let anew = open(&out, 1, true).unwrap().stage("cut", &[&file], work(3)).unwrap();
+        let anew = open(&out, &RESUME).unwrap().stage("search", &[&file], work(3)).unwrap();
         assert_eq!([first, again, anew], [1, 1, 3]);
     }
 
     #[test]
-    fn a_failed_stage_leaves_no_marker() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut run = open(folder.path(), 1, false).unwrap();
-        assert!(run.stage::<u32>("cut", &[], |_| Err(anyhow!("no"))).is_err());
-        assert_eq!(run.stage("cut", &[], |_| Ok(5)).unwrap(), 5);
-        assert_eq!(run.times().len(), 1);
+    fn a_setting_of_a_later_stage_may_change_and_one_of_a_finished_training_may_not() {
+        let place = tempfile::tempdir().unwrap();
+        let out = place.path().join("run");
+        let mut run = open(&out, &NEW).unwrap();
+        run.stage("search", &[], |_| Ok(1)).unwrap();
+        run.stage("certify", &[], |_| Ok(1)).unwrap();
+        drop(run);
+        let mut run = open(&out, &Asked { draws: 2, ..RESUME }).unwrap();
+        assert_eq!(run.stage("search", &[], |_| Ok(2)).unwrap(), 1);
+        assert_eq!(run.stage("certify", &[], |_| Ok(2)).unwrap(), 2);
+        drop(run);
+        let other = open(&out, &Asked { seed: 2, ..RESUME }).unwrap_err().to_string();
+        assert!(other.contains("seed was 1 and is 2") && other.contains("--force"), "{other}");
     }
 
     #[test]
-    fn two_runs_at_a_time_do_not_share_a_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = open(folder.path(), 1, false).unwrap();
-        let second = open(folder.path(), 1, true).unwrap_err().to_string();
-        assert!(second.contains("another run"), "{second}");
+    fn a_training_that_was_interrupted_goes_on_as_it_was_and_one_that_failed_may_be_tried_otherwise() {
+        for (error, may) in [(anyhow!(Interrupted { advice: "" }), false), (anyhow!("it diverged"), true)] {
+            let place = tempfile::tempdir().unwrap();
+            let out = place.path().join("run");
+            let mut run = open(&out, &NEW).unwrap();
+            let checkpoint = run.work("search.checkpoint");
+            let work = |_: &Run| {
+                fs::write(&checkpoint, "half").unwrap();
+                Err(error)
+            };
+            assert!(run.stage::<u32>("search", &[], work).is_err());
+            drop(run);
+            let other = open(&out, &Asked { seed: 2, ..RESUME });
+            assert_eq!(other.is_ok(), may);
+            if let Ok(mut run) = other {
+                assert_eq!(run.stage("search", &[], |_| Ok(checkpoint.exists())).unwrap(), false);
+            }
+        }
+    }
+
+    #[test]
+    fn a_start_that_fails_leaves_no_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let run = open(&place.path().join("a/b"), &NEW).unwrap();
+        assert!(run.follow(|run| run.stage::<u32>("search", &[], |_| Err(anyhow!("no")))).is_err());
+        assert!(names(place.path()).is_empty());
+        let run = open(&place.path().join("a/b"), &NEW).unwrap();
+        let log = run.path("log.jsonl");
+        let work = |run: &mut Run| {
+            fs::write(&log, "{}\n").unwrap();
+            run.stage::<u32>("search", &[], |_| Err(anyhow!("no")))
+        };
+        assert!(run.follow(work).is_err());
+        assert!(log.exists(), "what was done is kept");
+    }
+
+    #[test]
+    fn two_runs_at_a_time_do_not_share_a_folder_and_the_second_writes_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let first = open(place.path(), &NEW).unwrap();
+        let settings = fs::read(place.path().join(SETTINGS)).unwrap();
+        for asked in [&RESUME, &REPLACE] {
+            let second = open(place.path(), &Asked { seed: 5, ..*asked }).unwrap_err().to_string();
+            assert!(second.contains("another run"), "{second}");
+        }
+        assert_eq!(fs::read(place.path().join(SETTINGS)).unwrap(), settings);
         drop(first);
-        open(folder.path(), 1, true).unwrap();
+        open(place.path(), &RESUME).unwrap();
     }
 
     #[test]
-    fn a_folder_in_use_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        open(folder.path(), 1, false).unwrap();
-        let again = open(folder.path(), 1, false).unwrap_err().to_string();
-        assert!(again.contains("--resume"), "{again}");
-        let other = open(folder.path(), 2, true).unwrap_err().to_string();
-        assert!(other.contains("seed") && other.contains("was 1") && other.contains("is 2"), "{other}");
+    fn a_folder_in_use_is_left_alone_unless_it_is_to_be_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        open(place.path(), &NEW).unwrap().stage("search", &[], |_| Ok(1)).unwrap();
+        let again = open(place.path(), &NEW).unwrap_err().to_string();
+        assert!(again.contains("--resume") && again.contains("--force"), "{again}");
+        let model = place.path().join("slim.onnx");
+        fs::write(&model, "").unwrap();
+        let own = open_with(place.path(), &REPLACE, vec![model.clone()]).unwrap_err().to_string();
+        assert!(own.contains("slim.onnx") && model.exists(), "{own}");
+        open(place.path(), &REPLACE).unwrap();
+        assert!(!model.exists() && !place.path().join("stages/search.json").exists());
         let foreign = tempfile::tempdir().unwrap();
         fs::write(foreign.path().join("thesis.tex"), "").unwrap();
-        assert!(open(foreign.path(), 1, true).unwrap_err().to_string().contains("not empty"));
+        for asked in [&RESUME, &REPLACE] {
+            assert!(open(foreign.path(), asked).unwrap_err().to_string().contains("not empty"));
+        }
+        assert_eq!(names(foreign.path()), ["thesis.tex"]);
+    }
+
+    #[test]
+    fn a_run_with_other_settings_since_is_begun_again_from_its_settings() {
+        let place = tempfile::tempdir().unwrap();
+        let words = |asked: &Asked| open(place.path(), asked).unwrap().again().words.clone();
+        let first = words(&NEW);
+        assert_eq!(words(&RESUME), first);
+        let changed = words(&Asked { seed: 3, ..RESUME });
+        assert!(changed.contains(&"--config".to_owned()) && changed[1..3] == ["prune", "/m.onnx"], "{changed:?}");
     }
 }

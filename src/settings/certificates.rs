@@ -4,6 +4,7 @@ use anyhow::Result;
 use certify::certificate::{Preset, Settings};
 use images::laws::Law;
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,11 +57,19 @@ impl Certify {
     }
 }
 
-impl From<&Settings> for Certify {
-    /// The flags that ask for exactly this.
-    fn from(decided: &Settings) -> Self {
+/// Where `flags` name a preset, the settings below them lose what they say of certificates: a preset stands for all of it.
+pub(super) fn give_way(below: &mut Table, flags: &Table) {
+    let preset = flags.get("certify").and_then(|certify| certify.get("preset"));
+    if preset.is_some() {
+        below.remove("certify");
+    }
+}
+
+impl Certify {
+    /// The settings that ask for exactly this, whatever presets come to mean.
+    pub(super) fn asking_for(&self, decided: &Settings) -> Self {
         Self {
-            preset: None,
+            preset: Some(self.preset.unwrap_or(Preset::Quick)),
             epsilon: Some(decided.epsilon),
             alpha: Some(decided.alpha),
             draws: Some(decided.draws),
@@ -86,6 +95,25 @@ mod tests {
         assert_eq!(decided.laws, [Law::Blur { sigma: 2.0 }]);
         let off = Certify { preset: Some(Preset::Off), ..Certify::default() };
         assert_eq!(decide(&off).unwrap(), None);
+    }
+
+    #[test]
+    fn a_preset_on_the_command_line_replaces_what_the_file_says_of_certificates() {
+        let mut below: Table = toml::from_str("[certify]\npreset = 'quick'\ndraws = 300\n").unwrap();
+        let before = below.clone();
+        give_way(&mut below, &toml::from_str("[certify]\ndraws = 90\n").unwrap());
+        assert_eq!(below, before);
+        give_way(&mut below, &toml::from_str("[certify]\npreset = 'off'\n").unwrap());
+        assert!(below.is_empty());
+    }
+
+    #[test]
+    fn what_was_decided_asks_for_itself() {
+        for preset in [Preset::Quick, Preset::Full] {
+            let asked = Certify { preset: Some(preset), ..Certify::default() };
+            let decided = asked.decide(32, 5, 2, None).unwrap().unwrap();
+            assert_eq!(asked.asking_for(&decided).decide(32, 5, 2, None).unwrap().unwrap(), decided);
+        }
     }
 
     #[test]

@@ -92,6 +92,19 @@ pub(crate) struct Input {
     pub(crate) orient: Option<bool>,
 }
 
+/// What to do about a run that is there already.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "The run")]
+pub(crate) struct WhichRun {
+    /// Continue an interrupted run: `--resume RUN` alone, or this with the whole command. Settings that only later stages
+    /// read may change.
+    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "force")]
+    pub(crate) resume: Option<Option<PathBuf>>,
+    /// Put a new run in the place of one that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
 /// How to compute.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Computing")]

@@ -113,7 +113,9 @@ impl Settings {
             None if Path::new(FILE).exists() => read(Path::new(FILE))?,
             None => Table::new(),
         };
-        merge::over(&mut table, Table::try_from(flags).context("the flags cannot be read as settings; report this")?);
+        let flags = Table::try_from(flags).context("the flags cannot be read as settings; report this")?;
+        certificates::give_way(&mut table, &flags);
+        merge::over(&mut table, flags);
         for assignment in set {
             merge::over(&mut table, merge::assignment(assignment)?);
         }
@@ -216,6 +218,13 @@ impl Settings {
         search
     }
 
+    /// The part of `[tune]` that a search reads, so that the rest of it may still change when the search is done.
+    pub(crate) fn tune_for_search(&self) -> Table {
+        const READ: [&str; 5] = ["epochs", "augment", "laws", "momentum", "decay"];
+        let read = self.tune.iter().filter(|(key, _)| READ.contains(&key.as_str()));
+        read.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
     /// The same with everything decided that can be: what a run folder keeps and a report shows.
     ///
     /// # Errors
@@ -225,10 +234,11 @@ impl Settings {
         let threads = self.threads()?;
         let side = input.height.min(input.width);
         let certify = match self.certify.decide(side, self.seed(), threads, self.minutes)? {
-            Some(decided) => certificates::Certify::from(&decided),
+            Some(decided) => self.certify.asking_for(&decided),
             None => self.certify.clone(),
         };
         Ok(Self {
+            data: Some(whole_path(self.data()?)?),
             measure: Part { split: pictures.measured_split() },
             division: DivisionSeed { seed: Some(self.division().seed) },
             seed: Some(self.seed()),
@@ -262,6 +272,15 @@ impl Settings {
     pub(crate) fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).context("the settings cannot be written as TOML; report this")
     }
+}
+
+/// A path that means the same from any folder.
+fn whole_path(data: &Path) -> Result<PathBuf> {
+    if data == Path::new(images::data::PROCEDURAL) && !data.exists() {
+        return Ok(data.to_path_buf());
+    }
+    std::path::absolute(data)
+        .map_err(|error| anyhow!("cannot tell where `{}` is ({error}); give its whole path", data.display()))
 }
 
 /// The floor of espalier-torch too.

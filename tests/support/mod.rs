@@ -1,6 +1,8 @@
 //! What the tests of the command line share: running it, and things to run it on.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod stage;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,12 @@
 //! `espalier prune`: the whole way. Search, cut, tune, verify, certify, report.
 
 mod dry;
+mod recipe;
 mod stages;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use certify::latency::Latency;
 use clap::Args;
 use serde::Serialize;
@@ -16,12 +17,13 @@ use crate::digest;
 use crate::freed;
 use crate::machine::Machine;
 use crate::output::Outcome;
-use crate::pictures::{DataDigest, Pictures};
+use crate::pictures::Pictures;
 use crate::report::{self, Digests, Figures, Report};
-use crate::run::{Recipe, Run, publish, write_json, write_text};
+use crate::run::{Asked, Begun, Given, Opening, Run, Start, publish, whole, write_json, write_text};
 use crate::settings::{Settings, flags};
 use crate::subject::Subject;
 use crate::torch::Torch;
+use recipe::Sources;
 pub(super) use stages::splice;
 use stages::{Both, Measured, Stages};
 
@@ -29,20 +31,20 @@ use stages::{Both, Measured, Stages};
 #[derive(Debug, Args, Serialize)]
 #[command(after_help = "Examples:\n  espalier prune model.onnx --data pictures --to macs=50% -o run\n  \
     espalier prune model.onnx --data pictures --to macs=50% --dry-run\n\
-    The slim model is run/slim.onnx, the report run/report.md. After Ctrl-C, add --resume.\n\
+    The slim model is run/slim.onnx, the report run/report.md. After Ctrl-C, `espalier prune --resume run` goes on.\n\
     Exit status 1 when the runtimes do not agree on the slim model; then it stays in run/work.")]
 pub(crate) struct Flags {
     /// The ONNX file.
+    #[arg(required_unless_present = "resume")]
     #[serde(skip)]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// The run folder; the model's name with `.run` unless given.
     #[arg(short, long, value_name = "DIR")]
     #[serde(skip)]
     out: Option<PathBuf>,
-    /// Continue an interrupted run.
-    #[arg(long)]
+    #[command(flatten)]
     #[serde(skip)]
-    resume: bool,
+    which: flags::WhichRun,
     /// Only say whether the budget can be met and what is pinned.
     #[arg(long)]
     #[serde(skip)]
@@ -86,16 +88,16 @@ pub(crate) struct Flags {
 }
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
-    let settings = Settings::resolve(&context.shared, flags, &flags.set.set)?;
-    let budgets = settings.budgets()?;
-    let subject = Subject::open(&flags.model, settings.keep())?;
-    if settings.free_batch() {
+    let asked = Asked::of("prune", flags.model.as_deref(), &flags.which)?;
+    let said = Settings::resolve(&asked.shared(&context.shared), flags, &flags.set.set)?;
+    let budgets = said.budgets()?;
+    let subject = Subject::open(&asked.model, said.keep())?;
+    if said.free_batch() {
         freed::must_be_free(&subject.model)?;
     }
-    let pictures = Pictures::open(&settings, &subject.model)?;
+    let pictures = Pictures::open(&said, &subject.model)?;
     pictures.training()?;
-    let asked = settings;
-    let settings = asked.decided(&pictures)?;
+    let settings = said.decided(&pictures)?;
     let remarks = pictures.remarks(true);
     let forecast = dry::forecast(&subject, &settings, &budgets, &pictures, &remarks)?;
     if flags.dry_run {
@@ -103,12 +105,18 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         return Ok(Outcome::Good);
     }
     let torch = Torch::require()?;
-    let versions = torch.versions()?;
-    pictures.announce(&asked, &remarks, &context.progress);
-    let model_digest = digest::file(&subject.path)?;
-    let data_digest = pictures.digest()?;
-    let recipe = Recipe::new("prune", &model_digest, Some(&serde_json::to_value(&data_digest)?), &settings)?;
-    let mut run = Run::open(&out(flags), &recipe, flags.resume, &context.progress)?;
+    pictures.announce(&said, &remarks, &context.progress);
+    let sources = Sources::of(&subject, &pictures, torch.versions()?)?;
+    let folder = out(&asked, flags)?;
+    let given = Given { model: whole(&asked.model), out: whole(&folder), teacher: None, fresh: false };
+    let opening = Opening {
+        folder: &folder,
+        start: asked.start,
+        begun: Begun::now("prune", given)?,
+        settings: &settings,
+        recipe: recipe::of(&sources, &settings)?,
+        sources: vec![asked.model.clone(), settings.data()?.to_path_buf()],
+    };
     let stages = Stages {
         subject: &subject,
         pictures: &pictures,
@@ -116,29 +124,30 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         settings: &settings,
         torch: &torch,
         progress: &context.progress,
-        resume: flags.resume,
+        resume: asked.start == Start::Resume,
     };
-    let report = follow(&stages, &mut run, &model_digest, data_digest, versions)?;
-    let passed = report.agreement.passed;
-    if passed {
-        let (mut plan, _) = read_plan(&run.work("search/plan.json"))?;
-        // Which lanes went; the weights on the way are not worth keeping.
-        plan.tensors.clear();
-        write_json(&run.path("plan.json"), &plan)?;
-        publish(&run.work("tuned.onnx"), &run.path("slim.onnx"))?;
-    }
-    context.told.result("prune", &report, || ending(&report, &run, passed))?;
-    Ok(Outcome::of(passed))
+    Run::open(opening, &context.progress)?.follow(|run| {
+        let report = follow(&stages, run, sources)?;
+        let passed = report.agreement.passed;
+        if passed {
+            deliver(run)?;
+        }
+        context.told.result("prune", &report, || ending(&report, run, passed))?;
+        Ok(Outcome::of(passed))
+    })
+}
+
+/// Puts the result where it is looked for.
+fn deliver(run: &Run) -> Result<()> {
+    let (mut plan, _) = read_plan(&run.work("search/plan.json"))?;
+    // Which lanes went; the weights on the way are not worth keeping.
+    plan.tensors.clear();
+    write_json(&run.path("plan.json"), &plan)?;
+    publish(&run.work("tuned.onnx"), &run.path("slim.onnx"))
 }
 
 /// All stages in order, and the report they make.
-fn follow(
-    stages: &Stages<'_>,
-    run: &mut Run,
-    model_digest: &str,
-    data: DataDigest,
-    torch: serde_json::Map<String, serde_json::Value>,
-) -> Result<Report> {
+fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources) -> Result<Report> {
     let searched = stages.search(run)?;
     let cut = stages.cut(run)?;
     let tuned = stages.tune(run, &searched)?;
@@ -150,19 +159,19 @@ fn follow(
     let latency = Both { dense, slim };
     let slim = Subject::open(&run.work("tuned.onnx"), &[])?;
     let report = Report {
-        command_line: std::env::args().collect(),
+        again: run.again().clone(),
         settings: serde_json::to_value(stages.settings)?,
         seed: stages.settings.seed(),
         input: stages.pictures.input.clone(),
         digests: Digests {
-            model: model_digest.to_owned(),
+            model: digest::file(&stages.subject.path)?,
             slim: digest::file(&slim.path)?,
-            data,
+            data: sources.data,
             preprocessing: digest::text(&serde_json::to_string(&stages.pictures.input)?),
         },
         remarks: stages.remarks.to_vec(),
         machine: Machine::here(stages.settings.threads()?),
-        torch,
+        torch: sources.torch,
         budgets: cut.budgets,
         dense: figures(measured.dense, stages.subject, latency.dense),
         slim: figures(measured.slim, &slim, latency.slim),
@@ -199,10 +208,22 @@ fn ending(report: &Report, run: &Run, passed: bool) -> String {
 }
 
 /// Where the run goes.
-fn out(flags: &Flags) -> PathBuf {
-    flags.out.clone().unwrap_or_else(|| {
-        let mut name = flags.model.file_stem().unwrap_or_default().to_owned();
-        name.push(".run");
-        PathBuf::from(name)
-    })
+///
+/// # Errors
+/// When the run to continue is in another folder than the one that was named.
+fn out(asked: &Asked, flags: &Flags) -> Result<PathBuf> {
+    match (&asked.known, &flags.out) {
+        (Some((folder, _)), Some(out)) if whole(folder) != whole(out) => Err(anyhow!(
+            "--resume names `{}` and --out `{}`; a run goes on in its own folder, so leave --out away",
+            folder.display(),
+            out.display()
+        )),
+        (Some((folder, _)), _) => Ok(folder.clone()),
+        (None, Some(out)) => Ok(out.clone()),
+        (None, None) => {
+            let mut name = asked.model.file_stem().unwrap_or_default().to_owned();
+            name.push(".run");
+            Ok(PathBuf::from(name))
+        }
+    }
 }

@@ -80,6 +80,7 @@ impl Stages<'_> {
         run.stage("search", &[&plan], |run| {
             let mut job = self.job(run, "search", self.subject.path.clone())?;
             job.teacher = None;
+            job.tune = self.settings.tune_for_search();
             self.start("search", &job, run)
         })
     }
