@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::Running;
 use super::{Amount, Budget, LaneId, Lanes, Quantity};
 
 /// How widths are chosen.
@@ -18,6 +19,9 @@ pub enum Allocation {
     /// The best lanes of the whole network, each group's share within [`BAND`] of the uniform one.
     Banded,
 }
+
+/// A sum kept by differences is trusted up to this, relative to the limit; closer to it, everything is summed anew.
+const CLOSE: f64 = 1e-9;
 
 /// How far a group's share may be from the uniform share, relative to it, when banded.
 pub const BAND: f64 = 0.2;
@@ -184,12 +188,29 @@ impl<'a> Problem<'a> {
         (0..self.ranked.len()).map(|group| self.floor(group)).collect()
     }
 
+    /// Budgets of the whole network with their limits; those of channels are kept by [`Self::cap`].
+    fn of_the_whole(&self) -> impl Iterator<Item = (&'a Budget, f64)> {
+        let limits = self.budgets.iter().zip(&self.limits);
+        limits
+            .filter(|(budget, _)| budget.quantity != Quantity::Channels)
+            .map(|(budget, &limit)| (budget, limit * (1.0 + 1e-12)))
+    }
+
     /// Whether the budgets of the whole network hold.
     fn fits(&self, counts: &[usize]) -> bool {
-        let kept = self.keep(counts).as_numbers();
-        self.budgets.iter().zip(&self.limits).all(|(budget, limit)| {
-            budget.quantity == Quantity::Channels || budget.spent(self.lanes, &kept) <= limit * (1.0 + 1e-12)
+        let mut kept = None;
+        self.of_the_whole().all(|(budget, limit)| {
+            let kept = kept.get_or_insert_with(|| self.keep(counts).as_numbers());
+            budget.spent(self.lanes, kept) <= limit
         })
+    }
+
+    /// What the budgets of the whole network count, for a choice that grows.
+    fn running(&self, counts: &[usize]) -> Vec<(Running<'a>, f64)> {
+        let kept = self.keep(counts).as_numbers();
+        let cost = &self.lanes.cost;
+        let terms = |budget: &Budget| if budget.quantity == Quantity::Params { &cost.params } else { &cost.macs };
+        self.of_the_whole().map(|(budget, limit)| (Running::new(cost, terms(budget), &kept), limit)).collect()
     }
 
     fn check_smallest(&self) -> Result<(), AllocateError> {
@@ -239,22 +260,30 @@ impl<'a> Problem<'a> {
         let lack = |counts: &[usize], g: usize| share * self.ranked[g].len() as f64 - counts[g] as f64;
         let mut open: Vec<usize> = (0..counts.len()).collect();
         open.sort_by(|&a, &b| lack(&counts, b).total_cmp(&lack(&counts, a)).then(a.cmp(&b)));
+        let mut running = self.running(&counts);
         for group in open {
-            self.try_one_more(&mut counts, group, self.cap(group));
+            self.try_one_more(&mut running, &mut counts, group, self.cap(group));
         }
         counts
     }
 
-    fn try_one_more(&self, counts: &mut [usize], group: usize, cap: usize) -> bool {
+    /// Keeps the next lane of a group where that fits.
+    fn try_one_more(&self, running: &mut [(Running, f64)], counts: &mut [usize], group: usize, cap: usize) {
         if counts[group] >= cap {
-            return false;
+            return;
         }
+        let lane = self.ranked[group][counts[group]];
         counts[group] += 1;
-        let fits = self.fits(counts);
+        running.iter_mut().for_each(|(sum, _)| sum.add(lane, 1.0));
+        let is_close = |(sum, limit): &(Running, f64)| (sum.total() - limit).abs() <= CLOSE * limit.abs();
+        let fits = match running.iter().any(is_close) {
+            true => self.fits(counts),
+            false => running.iter().all(|(sum, limit)| sum.total() <= *limit),
+        };
         if !fits {
             counts[group] -= 1;
+            running.iter_mut().for_each(|(sum, _)| sum.add(lane, -1.0));
         }
-        fits
     }
 
     /// The best lanes by score whose groups stay within their bands, as many as fit.
@@ -270,9 +299,10 @@ impl<'a> Problem<'a> {
         }
         let score = |lane: LaneId| self.scores[lane.0 as usize];
         order.sort_by(|a, b| score(b.1).total_cmp(&score(a.1)).then(a.1.cmp(&b.1)));
+        let mut running = self.running(&counts);
         for (group, _) in order {
             let top = ((bands[group].1 * size(group)).ceil() as usize).min(self.cap(group));
-            self.try_one_more(&mut counts, group, top);
+            self.try_one_more(&mut running, &mut counts, group, top);
         }
         counts
     }

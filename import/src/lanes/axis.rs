@@ -276,6 +276,7 @@ pub(crate) fn fix(labels: &mut Labels, axis: &Axis, reason: &Reason) {
             block.labels.iter().for_each(|&label| labels.pin(label, reason));
         } else {
             block.unite_slices(labels, &elsewhere);
+            block.labels.iter().for_each(|&label| labels.hold(label, reason));
         }
     }
 }

@@ -107,7 +107,60 @@ impl CostModel {
 
     fn sum(&self, terms: &[Term], kept: &[f64]) -> f64 {
         let widths: Vec<f64> = self.widths.iter().map(|w| w.size(kept)).collect();
-        terms.iter().fold(0.0, |sum, term| sum + term.widths.iter().fold(term.coefficient, |all, &w| all * widths[w]))
+        terms.iter().fold(0.0, |sum, term| sum + term.value(&widths))
+    }
+}
+
+/// A quantity of a choice of lanes that changes one lane at a time: only what the lane touches is summed anew.
+#[derive(Debug)]
+pub(super) struct Running<'a> {
+    terms: &'a [Term],
+    /// Widths in which a lane occurs, and how often.
+    widths_of: Vec<Vec<(usize, f64)>>,
+    /// Terms in which a width occurs.
+    terms_of: Vec<Vec<usize>>,
+    sizes: Vec<f64>,
+    total: f64,
+}
+
+impl<'a> Running<'a> {
+    /// The sum of some terms of a model for given kept lanes.
+    pub(super) fn new(model: &'a CostModel, terms: &'a [Term], kept: &[f64]) -> Self {
+        let mut widths_of = vec![Vec::new(); kept.len()];
+        for (place, width) in model.widths.iter().enumerate() {
+            width.lanes.iter().for_each(|&(lane, count)| widths_of[lane.0 as usize].push((place, count)));
+        }
+        let mut terms_of = vec![Vec::new(); model.widths.len()];
+        for (place, term) in terms.iter().enumerate() {
+            term.widths.iter().for_each(|&width| terms_of[width].push(place));
+        }
+        let sizes: Vec<f64> = model.widths.iter().map(|width| width.size(kept)).collect();
+        let total = terms.iter().map(|term| term.value(&sizes)).sum();
+        Self { terms, widths_of, terms_of, sizes, total }
+    }
+
+    /// The sum, up to the rounding of differences.
+    pub(super) fn total(&self) -> f64 {
+        self.total
+    }
+
+    /// Keeps a lane, or drops one with `share` −1.
+    pub(super) fn add(&mut self, lane: LaneId, share: f64) {
+        let touched = std::mem::take(&mut self.widths_of[lane.0 as usize]);
+        let mut terms: Vec<usize> = touched.iter().flat_map(|&(width, _)| &self.terms_of[width]).copied().collect();
+        terms.sort_unstable();
+        terms.dedup();
+        let sum = |sizes: &[f64]| terms.iter().map(|&term| self.terms[term].value(sizes)).sum::<f64>();
+        let before = sum(&self.sizes);
+        touched.iter().for_each(|&(width, count)| self.sizes[width] += share * count);
+        self.total += sum(&self.sizes) - before;
+        self.widths_of[lane.0 as usize] = touched;
+    }
+}
+
+impl Term {
+    fn value(&self, sizes: &[f64]) -> f64 {
+        self.widths.iter().fold(self.coefficient, |all, &width| all * sizes[width])
     }
 }
 

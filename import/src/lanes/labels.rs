@@ -78,6 +78,8 @@ pub struct Reason {
 pub(crate) struct Labels {
     parent: Vec<u32>,
     pinned: Vec<Option<Reason>>,
+    /// Why labels of a class were united across an axis, should that leave nothing to cut.
+    held: Vec<Option<Reason>>,
 }
 
 impl Labels {
@@ -85,6 +87,7 @@ impl Labels {
         let label = self.parent.len() as u32;
         self.parent.push(label);
         self.pinned.push(None);
+        self.held.push(None);
         Label(label)
     }
 
@@ -106,9 +109,21 @@ impl Labels {
         }
         let (root, leaf) = if a < b { (a, b) } else { (b, a) };
         self.parent[leaf.0 as usize] = root.0;
-        if self.pinned[root.0 as usize].is_none() {
-            self.pinned[root.0 as usize] = self.pinned[leaf.0 as usize].take();
+        for reasons in [&mut self.pinned, &mut self.held] {
+            let reason = reasons[leaf.0 as usize].take();
+            reasons[root.0 as usize] = reasons[root.0 as usize].take().or(reason);
         }
+    }
+
+    /// Says why a label's class is what it is, should it turn out to fill an axis; the first reason stays.
+    pub(crate) fn hold(&mut self, label: Label, reason: &Reason) {
+        let root = self.find(label);
+        self.held[root.0 as usize].get_or_insert_with(|| reason.clone());
+    }
+
+    pub(crate) fn held(&mut self, label: Label) -> Option<&Reason> {
+        let root = self.find(label);
+        self.held[root.0 as usize].as_ref()
     }
 
     /// Pins a label's class; the first reason stays.

@@ -22,7 +22,7 @@ pub(crate) fn analyse(graph: &Graph, keep: &[String]) -> Lanes {
     make_rectangular(&mut state);
     let axes = label_axes(graph, &mut state);
     pin_unread(&axes, &mut state);
-    pin_whole_axes(&axes, &mut state.labels);
+    pin_whole_axes(graph, &axes, &mut state.labels);
     assemble(graph, axes, state)
 }
 
@@ -237,12 +237,14 @@ fn pin_unread(axes: &LabelAxes, state: &mut State) {
 }
 
 /// A class that is all of an axis cannot be removed.
-fn pin_whole_axes(axes: &LabelAxes, labels: &mut Labels) {
-    for found in axes.values() {
+fn pin_whole_axes(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) {
+    for ((value, _), found) in axes {
         let Some(Some(first)) = found.first().copied() else { continue };
         let class = labels.find(first);
         if found.iter().all(|label| label.is_some_and(|label| labels.find(label) == class)) {
-            labels.pin(class, &Reason { code: PinCode::WholeAxis, place: String::new() });
+            let whole = || Reason { code: PinCode::WholeAxis, place: graph.value(*value).name.clone() };
+            let reason = labels.held(class).cloned().unwrap_or_else(whole);
+            labels.pin(class, &reason);
         }
     }
 }
