@@ -104,7 +104,11 @@ pub(crate) fn usual_tolerance(model: &Model) -> f64 {
     if halves { HALF } else { SINGLE }
 }
 
-fn launcher(threads: usize) -> Result<Launcher> {
+/// How runtime processes are started.
+///
+/// # Errors
+/// When this program's own path is not known.
+pub(crate) fn launcher(threads: usize) -> Result<Launcher> {
     let own = std::env::current_exe().context("cannot find the path of this program; start it by its full path")?;
     let program = |path, verb: &str| Program { path, arguments: vec![OsString::from(verb)] };
     Ok(Launcher {

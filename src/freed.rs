@@ -10,7 +10,7 @@ use certify::runtimes::{Batch, Kind, Options, Output, load};
 use certify::scratch::Scratch;
 use import::Model;
 use import::graph::batch::{Freed, free};
-use import::proto::{copy_external, external_files, write_atomic};
+use import::proto::{copy_external, copy_external_beside, external_files, write_atomic};
 
 use crate::pictures::Pictures;
 use crate::progress::Progress;
@@ -85,8 +85,7 @@ pub(crate) fn ship(candidate: &Path, target: &Path, inputs: &Batch, threads: usi
             "with a free batch the model says something else; leave out --free-batch, and report this"
         ));
     }
-    let beside = target.parent().unwrap_or(Path::new(""));
-    copy_external(&external_files(&model.file.proto)?, model.file.folder(), beside)?;
+    copy_external_beside(&external_files(&model.file.proto)?, model.file.folder(), target)?;
     Ok(write_atomic(target, |writer| writer.write_all(&bytes))?)
 }
 

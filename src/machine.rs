@@ -96,6 +96,16 @@ fn runtimes() -> Vec<Runtime> {
     loaded.into_iter().chain([tract]).collect()
 }
 
+/// Bytes that one piece of work may take unless somebody says more: half of what is free.
+pub(crate) fn spare_memory() -> u64 {
+    /// Where the system does not say.
+    const USUAL: u64 = 4 << 30;
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kibibytes = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kibibytes.map_or(USUAL, |free| free * 1024 / 2)
+}
+
 /// The features that matter here, of those that the system lists; where it lists none, the architecture.
 fn instructions(described: &str) -> String {
     let listed = entry(described, &["flags", "Features"]).unwrap_or_default();

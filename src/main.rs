@@ -26,6 +26,7 @@ mod run;
 mod scratch;
 mod settings;
 mod subject;
+mod target;
 mod torch;
 
 use std::process::ExitCode;

@@ -23,6 +23,25 @@ pub(crate) fn bytes(n: u64) -> String {
     }
 }
 
+/// Bytes from `4GiB`, `500 MB`, `1.5G` or a bare number.
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        _ => return None,
+    };
+    let bytes = number.parse::<f64>().ok()? * factor;
+    (bytes.is_finite() && bytes >= 1.0).then_some(bytes as u64)
+}
+
 /// A share as a percentage with two decimals.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
@@ -57,6 +76,9 @@ mod tests {
     fn figures_are_readable() {
         assert_eq!([count(40_812_345.0), count(270_410.0), count(512.0)], ["40.81 M", "270.4 k", "512"]);
         assert_eq!([bytes(700), bytes(320_330), bytes(47_000_000)], ["700 B", "312.8 KiB", "44.82 MiB"]);
+        let sizes = ["4GiB", "1.5 kb", "700", "2m"].map(parse_bytes);
+        assert_eq!(sizes, [Some(1 << 32), Some(1500), Some(700), Some(2 << 20)]);
+        assert_eq!(["", "GiB", "0", "4 apples", "-1"].map(parse_bytes), [None; 5]);
         assert_eq!(duration(0.0123), "12 ms");
         assert_eq!(duration(75.2), "1:15");
         assert_eq!(duration(3725.0), "1:02:05");

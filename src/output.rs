@@ -3,9 +3,11 @@
 //! A reader that goes away early (`espalier inspect | head`) is no error.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
+use import::proto::is_standard_output;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -44,12 +46,19 @@ impl Outcome {
 pub(crate) struct Told {
     format: Format,
     verbose: bool,
+    /// Results go to stderr, since a model goes to stdout.
+    aside: bool,
 }
 
 impl Told {
     /// As the flags say.
     pub(crate) fn of(shared: &Shared) -> Self {
-        Self { format: shared.format, verbose: shared.verbose }
+        Self { format: shared.format, verbose: shared.verbose, aside: false }
+    }
+
+    /// Results beside an output: on stderr where the output itself is standard output.
+    pub(crate) fn beside(self, out: &Path) -> Self {
+        Self { aside: is_standard_output(out), ..self }
     }
 
     /// Gives a result: `text` for people, or `document` with its schema and command for programs.
@@ -57,10 +66,15 @@ impl Told {
     /// # Errors
     /// When stdout cannot be written, for another reason than that nobody reads it.
     pub(crate) fn result(self, command: &str, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-        match self.format {
-            Format::Text => print(&text()),
-            Format::Json => print(&format!("{:#}\n", with_header(command, serde_json::to_value(document)?))),
+        let result = match self.format {
+            Format::Text => text(),
+            Format::Json => format!("{:#}\n", with_header(command, serde_json::to_value(document)?)),
+        };
+        if self.aside {
+            complain(result.trim_end());
+            return Ok(());
         }
+        print(&result)
     }
 
     /// Tells why a command could not do its work, and gives 2, or 130 when it was interrupted.
@@ -134,7 +148,7 @@ mod tests {
     #[test]
     fn causes_are_told_only_when_asked() {
         let error = anyhow!("the disk is full").context("cannot write `a`");
-        let told = |verbose| Told { format: Format::Text, verbose };
+        let told = |verbose| Told { format: Format::Text, verbose, aside: false };
         assert_eq!(told(false).sentence(&error), "espalier: cannot write `a`");
         assert_eq!(told(true).sentence(&error), "espalier: cannot write `a`\n  because: the disk is full");
     }

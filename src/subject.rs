@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
+use bytes::Bytes;
 use import::Model;
+use import::graph::InputSizes;
 use import::lanes::{Amount, Budget, Group, Lanes, Quantity};
+use import::proto::ModelFile;
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::{bytes, count};
@@ -130,6 +133,17 @@ impl Subject {
         Ok(Self { path: path.to_path_buf(), model, lanes })
     }
 
+    /// Analyses a changed model in memory; data files are looked for where this one has its own.
+    ///
+    /// # Errors
+    /// When the bytes are no readable model.
+    pub(crate) fn of_bytes(&self, bytes: Bytes) -> Result<Self> {
+        let file = ModelFile { path: self.model.file.path.clone(), ..ModelFile::from_bytes(bytes)? };
+        let model = Model::from_file(file, &InputSizes::default())?;
+        let lanes = Lanes::of(&model.graph, &[]);
+        Ok(Self { path: self.path.clone(), model, lanes })
+    }
+
     /// What it costs with every lane.
     pub(crate) fn cost(&self) -> Cost {
         let all = vec![1.0; self.lanes.lanes.len()];
@@ -217,19 +231,4 @@ impl Reached {
         };
         format!("asked for {}, reached {name}={:.1}%{counted}{groups}", self.budget, self.share * 100.0)
     }
-}
-
-/// Refuses to write over a file that is being read.
-///
-/// # Errors
-/// When the two are the same file.
-pub(crate) fn not_the_source(source: &Path, target: &Path) -> Result<()> {
-    let same = matches!((source.canonicalize(), target.canonicalize()), (Ok(a), Ok(b)) if a == b);
-    if same {
-        return Err(anyhow!(
-            "`{}` is the model itself, which is never changed; choose another --out",
-            target.display()
-        ));
-    }
-    Ok(())
 }

@@ -105,6 +105,12 @@ pub enum CertifyError {
         "runtimes agree with each other, and fewer than two were asked for; name two with --runtimes, as in ort,tract"
     )]
     OneRuntime,
+    /// The twin that a cut is checked against does not run.
+    #[error("{reason}")]
+    Twin {
+        /// What stopped it.
+        reason: String,
+    },
     /// A model's output the check needs is missing.
     #[error("{model} has no output named `{output}`")]
     NoOutput {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use import::{
     DType, Model, Tensor,
-    graph::{Node, Place, StoredId},
+    graph::{Node, Place, StoredId, Value},
     proto::onnx::{DataLocation, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, type_proto},
 };
 
@@ -139,10 +139,14 @@ impl<'a> Draft<'a> {
         self.insert_after(node, add);
     }
 
-    /// Whether a value is an output of the file's graph.
-    pub(crate) fn is_output(&self, name: &str) -> bool {
+    /// Whether a value has one reader, no subgraph among them, and is no output: it may be changed for that reader.
+    pub(crate) fn is_only_read_here(&self, value: &Value) -> bool {
+        let name = value.name.as_bytes();
         let mut outputs = self.graph().into_iter().flat_map(|graph| &graph.output);
-        outputs.any(|output| output.name() == name.as_bytes())
+        let captured = |node: &Node| node.captures.iter().any(|&it| self.model.graph.value(it).name == value.name);
+        value.readers.len() == 1
+            && !outputs.any(|output| output.name() == name)
+            && !self.model.graph.nodes.iter().any(captured)
     }
 
     /// The elements of a stored tensor as they are now.
@@ -193,16 +197,19 @@ impl<'a> Draft<'a> {
     }
 
     /// Makes a value an output of the graph, unless it is one.
-    pub(crate) fn tap(&mut self, name: &str, dtype: DType) {
+    ///
+    /// A runtime infers the type where it is not known here.
+    pub(crate) fn tap(&mut self, name: &str, dtype: Option<DType>) {
         let is_output = |info: &ValueInfoProto| info.name() == name.as_bytes();
         let declared = self.graph().map_or(&[][..], |graph| &graph.output);
         if declared.iter().chain(&self.changes.outputs).any(is_output) {
             return;
         }
-        let tensor = type_proto::Tensor { elem_type: Some(dtype.code()), shape: None };
+        let tensor = |dtype: DType| type_proto::Tensor { elem_type: Some(dtype.code()), shape: None };
+        let typed = |tensor| TypeProto { value: Some(type_proto::Value::TensorType(tensor)), denotation: None };
         self.changes.outputs.push(ValueInfoProto {
             name: Some(Bytes::copy_from_slice(name.as_bytes())),
-            r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), denotation: None }),
+            r#type: dtype.map(tensor).map(typed),
             ..ValueInfoProto::default()
         });
     }

@@ -76,6 +76,17 @@ pub enum ExportError {
         /// The node's position in the file.
         node: usize,
     },
+    /// A masked twin cannot be made.
+    #[error(
+        "{node} reads removed lanes against a computed weight, which cannot be checked in operator set {opset}; \
+         keep those lanes with --keep, or convert the model to operator set 13"
+    )]
+    NoTwin {
+        /// The reading node.
+        node: String,
+        /// The version of the operator set.
+        opset: i64,
+    },
     /// A removed lane is read from a value whose type or rank is unknown.
     #[error(
         "{node} reads removed lanes from `{value}`, whose type is not known; run ONNX shape inference on the model first"

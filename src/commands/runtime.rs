@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use anyhow::Result;
+use certify::agreement::twin;
 use certify::runtimes::child::{Request, serve};
 use clap::Args;
 
@@ -16,6 +17,12 @@ pub(crate) struct Flags {
 }
 
 pub(super) fn run(flags: &Flags) -> Result<Outcome> {
+    if let [argument, job] = flags.words.as_slice()
+        && argument == twin::ARGUMENT
+    {
+        twin::serve(job.as_ref())?;
+        return Ok(Outcome::Good);
+    }
     serve(&Request::from_arguments(flags.words.iter().cloned())?)?;
     Ok(Outcome::Good)
 }

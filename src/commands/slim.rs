@@ -12,12 +12,13 @@ use serde::Serialize;
 
 use super::Context;
 use crate::freed;
-use crate::gate;
+use crate::gate::{self, Gate};
 use crate::output::Outcome;
 use crate::pictures::Pictures;
 use crate::report::grid;
 use crate::settings::{Settings, flags};
-use crate::subject::{Cost, Reached, Subject, cost_rows, not_the_source};
+use crate::subject::{Cost, Reached, Subject, cost_rows};
+use crate::target;
 
 /// Flags of `espalier slim`.
 #[derive(Debug, Args, Serialize)]
@@ -55,6 +56,9 @@ pub(crate) struct Flags {
     export: flags::Export,
     #[command(flatten)]
     #[serde(flatten)]
+    gate: flags::Gate,
+    #[command(flatten)]
+    #[serde(flatten)]
     run: flags::Run,
 }
 
@@ -72,7 +76,9 @@ struct Done {
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
-    not_the_source(&flags.model, &flags.out)?;
+    let tensors = flags.plan.as_deref().map(tensors_of);
+    let read: Vec<&Path> = flags.plan.as_deref().into_iter().chain(tensors.as_deref()).collect();
+    target::check(&flags.model, &read, &flags.out)?;
     let subject = Subject::open(&flags.model, settings.keep())?;
     let pictures = settings.data.as_ref().map(|_| Pictures::open(&settings, &subject.model)).transpose()?;
     let (plan, tensors) = match &flags.plan {
@@ -81,14 +87,15 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     };
     let kept = plan.kept(&subject.model.graph, &subject.lanes)?;
     let slim = cut(&subject.model, &subject.lanes, &plan, &tensors, flags.lossy)?;
-    let twin = gate::pass(&subject, &plan, &tensors, pictures.as_ref(), settings.seed(), settings.threads()?)?;
+    let twin = Gate::of(&settings)?.pass(&subject, &plan, &tensors, pictures.as_ref())?;
     if settings.free_batch() {
         ship_free(&slim, &subject, pictures.as_ref(), &settings, &flags.out)?;
     } else {
         slim.write(&subject.model, &flags.out)?;
     }
-    let done = Done::of(&subject, &settings, &flags.out, &kept, twin)?;
-    context.told.result("slim", &done, || done.text())?;
+    let done = Done::of(&subject, &settings, &flags.out, &slim, &kept, twin)?;
+    let told = context.told.beside(&flags.out);
+    told.result("slim", &done, || done.text())?;
     Ok(Outcome::Good)
 }
 
@@ -113,12 +120,13 @@ fn ship_free(
 /// When either cannot be read.
 pub(crate) fn read_plan(path: &Path) -> Result<(Plan, Tensors)> {
     let plan = Plan::read(path)?;
-    let tensors = if plan.tensors.is_empty() {
-        Tensors::default()
-    } else {
-        Tensors::read(&path.with_file_name("tensors.safetensors"))?
-    };
+    let tensors = if plan.tensors.is_empty() { Tensors::default() } else { Tensors::read(&tensors_of(path))? };
     Ok((plan, tensors))
+}
+
+/// Where the tensors of a plan lie.
+fn tensors_of(plan: &Path) -> PathBuf {
+    plan.with_file_name("tensors.safetensors")
 }
 
 /// A plan that meets the budgets.
@@ -150,13 +158,20 @@ fn random(lanes: usize, seed: u64) -> Vec<f64> {
 }
 
 impl Done {
-    fn of(subject: &Subject, settings: &Settings, out: &Path, kept: &Kept, twin: TwinReport) -> Result<Self> {
+    fn of(
+        subject: &Subject,
+        settings: &Settings,
+        out: &Path,
+        slim: &SlimFile,
+        kept: &Kept,
+        twin: TwinReport,
+    ) -> Result<Self> {
         let budgets = if settings.to.is_some() { settings.budgets()? } else { Vec::new() };
         Ok(Self {
             out: out.to_path_buf(),
             budgets: subject.reached(&budgets, &kept.as_numbers()),
             dense: subject.cost(),
-            slim: Subject::open(out, &[])?.cost(),
+            slim: subject.of_bytes(slim.to_bytes())?.cost(),
             lanes: kept.0.len(),
             removed: kept.0.len() - kept.count(),
             twin,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use images::preprocess::Preprocess;
-use import::proto::ModelFile;
+use import::proto::{ModelFile, is_standard_output};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,8 @@ use crate::output::Outcome;
 use crate::pictures::Pictures;
 use crate::run::{Asked, Begun, Given, Opening, Recipe, Run, StageKind, Start, publish, whole};
 use crate::settings::{Settings, flags};
-use crate::subject::{Subject, not_the_source};
+use crate::subject::Subject;
+use crate::target;
 use crate::torch::{Job, Torch, deciding};
 
 /// Flags of `espalier train`.
@@ -85,7 +86,10 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let asked = Asked::of("train", flags.model.as_deref(), &flags.which)?;
     let given = given(&asked, flags)?;
     let said = Settings::resolve(&asked.shared(&context.shared), flags, &flags.set.set)?;
-    not_the_source(&given.model, &given.out)?;
+    if is_standard_output(&given.out) {
+        return Err(anyhow!("train keeps a folder beside its output, so it cannot go to standard output; give a file"));
+    }
+    target::check(&given.model, &[], &given.out)?;
     let subject = Subject::open(&asked.model, &[])?;
     let pictures = Pictures::open(&said, &subject.model)?;
     pictures.training()?;

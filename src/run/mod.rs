@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use import::proto::{ModelFile, copy_external, external_files, write_atomic};
+use import::proto::{ModelFile, copy_external_beside, external_files, move_to, write_atomic};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -329,9 +329,8 @@ pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
 /// When it cannot be read or moved.
 pub(crate) fn publish(candidate: &Path, target: &Path) -> Result<()> {
     let model = ModelFile::open(candidate)?;
-    let folder = target.parent().unwrap_or(Path::new(""));
-    copy_external(&external_files(&model.proto)?, model.folder(), folder)?;
-    fs::rename(candidate, target).map_err(|error| cannot_write(target, &error))
+    copy_external_beside(&external_files(&model.proto)?, model.folder(), target)?;
+    Ok(move_to(candidate, target)?)
 }
 
 #[cfg(test)]

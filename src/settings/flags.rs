@@ -117,6 +117,15 @@ pub(crate) struct Run {
     pub(crate) threads: Option<usize>,
 }
 
+/// How much checking a cut may take.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Computing")]
+pub(crate) struct Gate {
+    /// The most memory that checking the cut may take, such as 4GiB; half of what is free unless given.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+}
+
 /// Where torch computes.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Computing")]

@@ -27,6 +27,7 @@ use toml::Table;
 
 use crate::cli::Shared;
 use crate::machine;
+use crate::numbers;
 use crate::pictures::Pictures;
 
 /// The file that is read where no other is named.
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) seed: Option<u64>,
     /// Threads of every computation.
     pub(crate) threads: Option<usize>,
+    /// The most memory that checking a cut may take: `4GiB`, `500MB`, or bytes.
+    pub(crate) memory: Option<String>,
     /// Where torch computes.
     pub(crate) device: Option<String>,
     /// The most time certificates may take.
@@ -178,6 +181,18 @@ impl Settings {
             Some(0) => Err(anyhow!("threads = 0 computes nothing; give at least 1")),
             Some(threads) => Ok(threads),
             None => Ok(machine::cores()),
+        }
+    }
+
+    /// Bytes that checking a cut may take; a share of what is free unless set.
+    ///
+    /// # Errors
+    /// When it is no size.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        match &self.memory {
+            None => Ok(machine::spare_memory()),
+            Some(text) => numbers::parse_bytes(text)
+                .ok_or_else(|| anyhow!("memory = {text} is no size; write a number with its unit, such as 4GiB")),
         }
     }
 

@@ -135,7 +135,8 @@ impl Session for OrtSession {
     }
 }
 
-fn open(model: &Path, options: Options) -> Result<Loaded, ort::Error> {
+/// Opens a session on a file of any inputs.
+pub(crate) fn open(model: &Path, options: Options) -> Result<Loaded, ort::Error> {
     let environment = environment().map_err(|error| ort::Error::new(error.to_string()))?;
     let level = if options.optimise { GraphOptimizationLevel::All } else { GraphOptimizationLevel::Disable };
     Loaded::builder(&environment)?

@@ -8,6 +8,7 @@ mod accuracy;
 mod answers;
 mod certificate;
 mod child;
+mod gate;
 mod runtimes;
 mod twin;
 

@@ -1,11 +1,10 @@
 //! The three checks of a cut, on a hand-made cut of two matrix products.
 
 use certify::CertifyError;
-use certify::agreement::twin::{Check, Tap, Twin, TwinReport, TwinTolerance, check};
-use certify::runtimes::Batch;
+use certify::agreement::twin::{Check, Feed, Job, Precision, Range, Tap, Twin, TwinReport, check};
 use fixtures::models::{Builder, Dim};
 
-use crate::{Models, have_ort, noise};
+use crate::{Models, have_ort};
 
 const BATCH: Dim = Dim::Symbol("batch");
 /// 4 inputs, 3 lanes.
@@ -52,20 +51,31 @@ fn names(models: &Models, bytes: &[u8], name: &str) -> (std::path::PathBuf, Stri
     (path, names[0].clone(), names[1].clone())
 }
 
-fn checked(
-    twin_bytes: &[u8],
-    slim_bytes: &[u8],
-    poison_bytes: &[u8],
-    inputs: &Batch,
-) -> Result<TwinReport, CertifyError> {
+fn checked(twin_bytes: &[u8], slim_bytes: &[u8], poison_bytes: &[u8]) -> Result<TwinReport, CertifyError> {
     let models = Models::new();
-    let (twin, y, twin_output) = names(&models, twin_bytes, "twin.onnx");
+    let (masked, y, twin_output) = names(&models, twin_bytes, "twin.onnx");
     let (slim, slim_y, slim_output) = names(&models, slim_bytes, "slim.onnx");
-    let (poison, ..) = names(&models, poison_bytes, "poison.onnx");
+    let (poisoned, ..) = names(&models, poison_bytes, "poison.onnx");
     // The builder numbers its values, so the slim network's output has another name than the twin's.
     let outputs = if y == slim_y { vec![y] } else { vec![] };
-    let tap = Tap { site: "second product".into(), twin_output, slim_output, axis: -1, kept: KEPT.to_vec() };
-    check(&Twin { twin, slim, poison, outputs, taps: vec![tap] }, inputs, TwinTolerance::default(), 1)
+    let kept = vec![(1, KEPT.to_vec())];
+    let tap = Tap { site: "second product".into(), twin_output, slim_output, axis: 1, kept };
+    check(&job(Twin { jittered: masked.clone(), masked, slim, poisoned, outputs, taps: vec![tap] }))
+}
+
+fn job(twin: Twin) -> Job {
+    Job {
+        twin,
+        sizes: vec![vec![Feed { name: "x".into(), shape: vec![3, 4] }]],
+        sizes_wanted: 1,
+        ranges: vec![(Range::Normal, 3)],
+        pictures: None,
+        precision: Precision::Single,
+        seed: 1,
+        threads: 1,
+        optimise: false,
+        memory: None,
+    }
 }
 
 fn poisoned() -> Vec<f32> {
@@ -78,15 +88,14 @@ fn a_right_cut_passes_and_each_wrong_one_is_named() {
     if !have_ort() {
         return;
     }
-    let inputs = noise(&[4], 9);
-    let good = checked(&twin(&FIRST, true), &slim(&FIRST), &twin(&poisoned(), true), &inputs).unwrap();
+    let good = checked(&twin(&FIRST, true), &slim(&FIRST), &twin(&poisoned(), true)).unwrap();
     assert!(good.passed(), "{good:?}");
     assert_eq!(good.samples, 9);
 
     // One weight of one kept lane is off by a thousandth: the tap names the site.
     let mut planted = FIRST;
     planted[3] += 1e-3;
-    let wrong = checked(&twin(&FIRST, true), &slim(&planted), &twin(&poisoned(), true), &inputs).unwrap();
+    let wrong = checked(&twin(&FIRST, true), &slim(&planted), &twin(&poisoned(), true)).unwrap();
     let culprit = wrong.culprit.unwrap();
     assert_eq!((culprit.check, culprit.site.as_str()), (Check::Taps, "second product"));
     assert!(culprit.relative.unwrap() > 1e-4);
@@ -97,14 +106,13 @@ fn a_twin_that_does_not_select_its_lanes_away_is_poisoned() {
     if !have_ort() {
         return;
     }
-    let inputs = noise(&[4], 3);
     let (models, leaking) = (Models::new(), twin(&FIRST, false));
     let (path, y, tap) = names(&models, &leaking, "twin.onnx");
     let (poison, ..) = names(&models, &twin(&poisoned(), false), "poison.onnx");
-    let taps =
-        vec![Tap { site: "lanes".into(), twin_output: tap.clone(), slim_output: tap, axis: 1, kept: vec![0, 1, 2] }];
-    let twin = Twin { twin: path.clone(), slim: path, poison, outputs: vec![y], taps };
-    let report = check(&twin, &inputs, TwinTolerance::default(), 1).unwrap();
+    let taps = vec![Tap { site: "lanes".into(), twin_output: tap.clone(), slim_output: tap, axis: 1, kept: vec![] }];
+    let (masked, jittered) = (path.clone(), path.clone());
+    let twin = Twin { masked, slim: path, jittered, poisoned: poison, outputs: vec![y], taps };
+    let report = check(&job(twin)).unwrap();
     assert_eq!(report.culprit.unwrap().check, Check::Poison);
 }
 
@@ -116,8 +124,8 @@ fn a_tap_that_is_not_there_is_an_error() {
     let models = Models::new();
     let (path, y, _) = names(&models, &twin(&FIRST, true), "twin.onnx");
     let taps =
-        vec![Tap { site: "s".into(), twin_output: "nowhere".into(), slim_output: y.clone(), axis: 1, kept: vec![0] }];
-    let twin = Twin { twin: path.clone(), slim: path.clone(), poison: path, outputs: vec![y], taps };
-    let error = check(&twin, &noise(&[4], 1), TwinTolerance::default(), 1).unwrap_err();
-    assert!(matches!(error, CertifyError::NoOutput { .. }), "{error}");
+        vec![Tap { site: "s".into(), twin_output: "nowhere".into(), slim_output: y.clone(), axis: 1, kept: vec![] }];
+    let (masked, jittered, poisoned) = (path.clone(), path.clone(), path.clone());
+    let error = check(&job(Twin { masked, slim: path, jittered, poisoned, outputs: vec![y], taps })).unwrap_err();
+    assert!(error.to_string().contains("nowhere"), "{error}");
 }

@@ -61,8 +61,8 @@ fn apply(draft: &mut Draft<'_>, node: &Node, rewrite: Rewrite) -> Result<(), Exp
             let value = node.input(input).map(|value| draft.model.graph.value(value));
             let dtype = value.and_then(|value| value.dtype).unwrap_or(DType::I64);
             let list = Tensor::from_ints(dtype, &[values.len()], &values)?;
-            match value.map(|value| (value.origin, value.readers.len())) {
-                Some((Origin::Stored(stored), 1)) => draft.set_tensor(stored, &list),
+            match value.filter(|value| draft.is_only_read_here(value)).map(|value| value.origin) {
+                Some(Origin::Stored(stored)) => draft.set_tensor(stored, &list),
                 _ => {
                     let name = draft.constant(node, "sizes", &list);
                     draft.set_input(node, input, &name);

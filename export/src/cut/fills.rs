@@ -141,7 +141,7 @@ fn own(draft: &Draft<'_>, value: ValueId, len: usize) -> Result<Option<StoredId>
     };
     let tensor = draft.tensor(stored)?;
     let fits = tensor.len() == len && tensor.shape.last() == Some(&len);
-    Ok((fits && entry.readers.len() == 1 && !draft.is_output(&entry.name)).then_some(stored))
+    Ok((fits && draft.is_only_read_here(entry)).then_some(stored))
 }
 
 fn add_to_stored(draft: &mut Draft<'_>, stored: StoredId, values: &[f64]) -> Result<(), ExportError> {

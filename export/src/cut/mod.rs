@@ -11,12 +11,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 use import::{
-    DType, Model,
+    Model,
     lanes::{Lanes, Plan},
-    proto::{ModelFile, copy_external, external_files, splice::Spliced, write_atomic},
+    proto::splice::Spliced,
 };
 
-use crate::{draft::Draft, error::ExportError, places::Places, settle::settle, tensors::Tensors};
+use crate::{draft::Draft, error::ExportError, output, places::Places, settle::settle, tensors::Tensors};
 
 /// The slim file, not yet written.
 pub struct SlimFile {
@@ -46,18 +46,17 @@ pub struct CutAxis {
 /// # Errors
 /// When the plan does not fit the model, or the file cannot be spliced.
 pub fn cut(model: &Model, lanes: &Lanes, plan: &Plan, tensors: &Tensors, lossy: bool) -> Result<SlimFile, ExportError> {
-    cut_with_taps(model, lanes, plan, tensors, lossy, &[])
+    let (draft, record) = slim_draft(model, lanes, plan, tensors)?;
+    Ok(SlimFile { spliced: settle(draft, lossy)?, record })
 }
 
-/// The cut, with further values as outputs.
-pub(crate) fn cut_with_taps(
-    model: &Model,
+/// The cut as a draft, and what it took.
+pub(crate) fn slim_draft<'a>(
+    model: &'a Model,
     lanes: &Lanes,
     plan: &Plan,
     tensors: &Tensors,
-    lossy: bool,
-    taps: &[(String, DType)],
-) -> Result<SlimFile, ExportError> {
+) -> Result<(Draft<'a>, Vec<CutAxis>), ExportError> {
     let places = Places::of(model, lanes, plan)?;
     let mut draft = Draft::new(model);
     stored::replace_dense(&mut draft, plan, tensors)?;
@@ -69,11 +68,7 @@ pub(crate) fn cut_with_taps(
     }
     counts::rewrite(&mut draft, lanes, &places)?;
     declared::follow(&mut draft, &places);
-    for (name, dtype) in taps {
-        draft.tap(name, *dtype);
-    }
-    let spliced = settle(draft, lossy)?;
-    Ok(SlimFile { spliced, record })
+    Ok((draft, record))
 }
 
 impl SlimFile {
@@ -92,15 +87,12 @@ impl SlimFile {
         self.spliced.to_bytes()
     }
 
-    /// Writes the file whole or not at all; data files that it still needs are copied beside it.
+    /// Writes the file whole or not at all; data files that it still needs are copied beside it, and what is too large
+    /// for one file becomes a data file.
     ///
     /// # Errors
     /// When something cannot be written; then no model file appears.
     pub fn write(&self, model: &Model, path: &Path) -> Result<(), ExportError> {
-        let needed = external_files(&ModelFile::from_bytes(self.to_bytes())?.proto)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        copy_external(&needed, model.file.folder(), folder)?;
-        write_atomic(path, |writer| self.spliced.write_to(writer))?;
-        Ok(())
+        output::write(&self.spliced, model.file.folder(), path)
     }
 }

@@ -1,9 +1,14 @@
 //! Masks at reading sites: removed lanes are selected away, so that not even infinities pass.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use import::{DType, Tensor, graph::ValueId, proto::onnx::NodeProto};
+use import::{
+    DType, Model, Tensor,
+    graph::{Origin, ValueId},
+    lanes::{Lanes, Reader},
+    proto::onnx::NodeProto,
+};
 
 use super::Site;
 use crate::{
@@ -15,6 +20,17 @@ use crate::{
 
 /// Since this version there is a Where to select with; before it, lanes are multiplied by zero.
 const WHERE_SINCE: i64 = 9;
+/// Since this version runtimes have a Mul; before it, the reader's weight loses what it would multiply lanes with.
+const MULTIPLIES_SINCE: i64 = 7;
+
+/// Axes of weights that hold masks, in operator sets that have nothing else to mask with.
+pub(super) fn on_weights(model: &Model, lanes: &Lanes) -> HashSet<(ValueId, usize)> {
+    if model.graph.opset("").unwrap_or(1) >= MULTIPLIES_SINCE {
+        return HashSet::new();
+    }
+    let weight = |reader: &Reader| Some((model.graph.node(reader.node).input(reader.weight)?, reader.weight_axis));
+    lanes.readers.iter().filter_map(weight).collect()
+}
 
 /// Masked values by value and axis: readers of the same lanes share one.
 #[derive(Default)]
@@ -31,6 +47,9 @@ impl Masks {
         let Some(kept) = places.on(site.value, site.axis) else {
             return Ok(site.name.to_owned());
         };
+        if draft.opset() < MULTIPLIES_SINCE {
+            return clear_weight(draft, places, site).map(|()| site.name.to_owned());
+        }
         let key = (site.value, site.axis);
         let known = self.0.get(&key).filter(|(_, from)| *from <= site.node.index);
         let name = match known {
@@ -44,6 +63,27 @@ impl Masks {
         draft.set_input(site.node, site.input, &name);
         Ok(name)
     }
+}
+
+/// Zeroes what the site's weight multiplies removed lanes with.
+fn clear_weight(draft: &mut Draft<'_>, places: &Places, site: &Site<'_>) -> Result<(), ExportError> {
+    let (weight, axis) = site.weight;
+    let Some(Origin::Stored(stored)) = weight.map(|weight| draft.model.graph.value(weight).origin) else {
+        return Err(ExportError::NoTwin { node: site.node.to_string(), opset: draft.opset() });
+    };
+    let tensor = draft.tensor(stored)?;
+    let Some(kept) = weight.and_then(|weight| places.on(weight, axis)) else {
+        return Ok(());
+    };
+    let inner: usize = tensor.shape[axis + 1..].iter().product();
+    let mut values = tensor.to_f64()?;
+    for (flat, value) in values.iter_mut().enumerate() {
+        if kept.binary_search(&(flat / inner % tensor.shape[axis])).is_err() {
+            *value = 0.0;
+        }
+    }
+    draft.set_tensor(stored, &Tensor::from_floats(tensor.dtype, &tensor.shape, &values)?);
+    Ok(())
 }
 
 /// Puts the mask before the site's node.

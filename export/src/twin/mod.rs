@@ -8,31 +8,42 @@
 //! outputs.
 
 mod fill;
+mod jitter;
 mod mask;
 mod poison;
+mod random;
 mod scatter;
+mod sizes;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use import::{
     DType, Model,
     graph::{Node, Origin, ValueId},
     lanes::{Lanes, Plan, Reader},
-    proto::{copy_external, external_files, write_atomic},
+    proto::{
+        onnx::{GraphProto, ValueInfoProto, type_proto},
+        splice::Spliced,
+    },
 };
 
-use crate::{cut::cut_with_taps, draft::Draft, error::ExportError, places::Places, settle::settle, tensors::Tensors};
+use crate::{
+    cut::slim_draft, draft::Draft, error::ExportError, output, places::Places, settle::settle, tensors::Tensors,
+};
 
 /// Files that check a slim file, each whole; they are run, compared and thrown away.
-#[derive(Clone, Debug)]
 pub struct Twin {
     /// The twin, with every tap as a further output.
-    pub masked: Bytes,
+    pub masked: Spliced,
     /// The slim file, with every tap as a further output.
-    pub slim: Bytes,
-    /// The twin with other finite numbers in what writes removed lanes; no further outputs.
-    pub poisoned: Bytes,
+    pub slim: Spliced,
+    /// The tapped twin with every parameter moved by one unit in its last place: what it changes is rounding.
+    pub jittered: Spliced,
+    /// The twin with other finite numbers in what writes removed lanes.
+    pub poisoned: Spliced,
+    /// Outputs to compare: the network's own, and what makes those that are no tensors.
+    pub outputs: Vec<String>,
     /// Where readers read.
     pub taps: Vec<Tap>,
 }
@@ -44,6 +55,8 @@ pub struct TwinFiles {
     pub masked: PathBuf,
     /// [`Twin::slim`].
     pub slim: PathBuf,
+    /// [`Twin::jittered`].
+    pub jittered: PathBuf,
     /// [`Twin::poisoned`].
     pub poisoned: PathBuf,
 }
@@ -54,15 +67,14 @@ impl Twin {
     /// # Errors
     /// When something cannot be written.
     pub fn write(&self, model: &Model, folder: &Path) -> Result<TwinFiles, ExportError> {
-        let needed = external_files(&model.file.proto)?;
-        copy_external(&needed, model.file.folder(), folder)?;
-        let write = |name: &str, bytes: &Bytes| {
+        let write = |name: &str, file: &Spliced| {
             let path = folder.join(name);
-            write_atomic(&path, |writer| writer.write_all(bytes)).map(|()| path)
+            output::write(file, model.file.folder(), &path).map(|()| path)
         };
         Ok(TwinFiles {
             masked: write("masked.onnx", &self.masked)?,
             slim: write("slim.onnx", &self.slim)?,
+            jittered: write("jittered.onnx", &self.jittered)?,
             poisoned: write("poisoned.onnx", &self.poisoned)?,
         })
     }
@@ -77,33 +89,103 @@ pub struct Tap {
     pub masked: String,
     /// The output of the slim file that holds what the node reads.
     pub slim: String,
-    /// The axis that lost lanes.
+    /// The axis that is contracted.
     pub axis: usize,
-    /// The twin's indices on that axis that stayed, in order.
-    pub kept: Vec<usize>,
+    /// Axes that lost indices, and the twin's indices that stayed, in order.
+    pub kept: Vec<(usize, Vec<usize>)>,
 }
 
-/// Makes the twin of a plan's slim file. Poison is drawn from `seed`.
+/// In what form a twin is made.
+#[derive(Clone, Debug, Default)]
+pub struct Form {
+    /// What poison and jitter are drawn from.
+    pub seed: u64,
+    /// Other sizes of inputs, by name, in place of the declared ones; all other declared sizes go.
+    pub sizes: BTreeMap<String, Vec<usize>>,
+    /// Taps every reading site whose number leaves this remainder; all of them unless set.
+    pub part: Option<Part>,
+}
+
+/// One of several parts of the reading sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which, from 0.
+    pub index: usize,
+    /// Of how many, at least 1.
+    pub of: usize,
+}
+
+/// Makes the twin of a plan's slim file.
 ///
 /// # Errors
 /// When the plan does not fit the model, or a file cannot be spliced.
-pub fn twin(model: &Model, lanes: &Lanes, plan: &Plan, tensors: &Tensors, seed: u64) -> Result<Twin, ExportError> {
+pub fn twin(model: &Model, lanes: &Lanes, plan: &Plan, tensors: &Tensors, form: &Form) -> Result<Twin, ExportError> {
     let places = Places::of(model, lanes, plan)?;
-    let (mut draft, taps) = masked(model, lanes, plan, tensors, &places)?;
-    let dtype = |tap: &(Tap, DType)| (tap.0.slim.clone(), tap.1);
-    let slim_taps: Vec<_> = taps.iter().map(dtype).collect();
-    for (tap, dtype) in &taps {
-        draft.tap(&tap.masked, *dtype);
+    let (masked, mut taps) = masked(model, lanes, plan, tensors, &places)?;
+    if let Some(part) = form.part {
+        let mut number = 0..;
+        taps.retain(|_| number.next().is_some_and(|number: usize| number % part.of.max(1) == part.index));
     }
-    let (mut other, _) = masked(model, lanes, plan, tensors, &places)?;
-    poison::spread(&mut other, &places, seed)?;
-    let slim = cut_with_taps(model, lanes, plan, tensors, true, &slim_taps)?;
+    let (mut jittered, _) = self::masked(model, lanes, plan, tensors, &places)?;
+    jitter::spread(&mut jittered, form.seed)?;
+    let (mut poisoned, _) = self::masked(model, lanes, plan, tensors, &places)?;
+    poison::spread(&mut poisoned, &places, &mask::on_weights(model, lanes), form.seed)?;
+    let (slim, _) = slim_draft(model, lanes, plan, tensors)?;
+    let shown = Shown::of(model);
+    let finish = |mut draft: Draft<'_>, taps: &mut dyn Iterator<Item = (&str, DType)>| {
+        random::seed(&mut draft);
+        sizes::declare(&mut draft, &form.sizes);
+        taps.for_each(|(name, dtype)| draft.tap(name, Some(dtype)));
+        shown.makers.iter().for_each(|(name, dtype)| draft.tap(name, *dtype));
+        settle(draft, true)
+    };
     Ok(Twin {
-        masked: settle(draft, true)?.to_bytes(),
-        slim: slim.to_bytes(),
-        poisoned: settle(other, true)?.to_bytes(),
+        masked: finish(masked, &mut taps.iter().map(|(tap, dtype)| (tap.masked.as_str(), *dtype)))?,
+        slim: finish(slim, &mut taps.iter().map(|(tap, dtype)| (tap.slim.as_str(), *dtype)))?,
+        jittered: finish(jittered, &mut taps.iter().map(|(tap, dtype)| (tap.masked.as_str(), *dtype)))?,
+        poisoned: finish(poisoned, &mut std::iter::empty())?,
+        outputs: shown.names(),
         taps: taps.into_iter().map(|(tap, _)| tap).collect(),
     })
+}
+
+/// What of a network's outputs can be compared.
+struct Shown {
+    tensors: Vec<String>,
+    /// What the makers of other outputs (sequences, maps) read.
+    makers: Vec<(String, Option<DType>)>,
+}
+
+impl Shown {
+    fn of(model: &Model) -> Self {
+        let graph = &model.graph;
+        let declared = model.file.proto.graph.as_ref();
+        let mut shown = Self { tensors: Vec::new(), makers: Vec::new() };
+        for &output in &graph.outputs {
+            let value = graph.value(output);
+            match value.origin {
+                Origin::Node(node, _) if !declared.is_none_or(|graph| is_tensor(graph, &value.name)) => {
+                    let inputs = graph.node(node).inputs.iter().flatten().map(|&input| graph.value(input));
+                    let computed = inputs.filter(|input| matches!(input.origin, Origin::Node(..)));
+                    shown.makers.extend(computed.map(|input| (input.name.clone(), input.dtype)));
+                }
+                _ => shown.tensors.push(value.name.clone()),
+            }
+        }
+        shown
+    }
+
+    fn names(self) -> Vec<String> {
+        let makers = self.makers.into_iter().map(|(name, _)| name);
+        self.tensors.into_iter().chain(makers).collect()
+    }
+}
+
+/// Whether an output is declared as a tensor; one without a type is taken for one.
+fn is_tensor(graph: &GraphProto, name: &str) -> bool {
+    let named = |info: &&ValueInfoProto| info.name() == name.as_bytes();
+    let declared = graph.output.iter().find(named).and_then(|info| info.r#type.as_ref()?.value.as_ref());
+    declared.is_none_or(|kind| matches!(kind, type_proto::Value::TensorType(_)))
 }
 
 /// The twin itself, and where to tap it.
@@ -138,6 +220,8 @@ struct Site<'a> {
     value: ValueId,
     name: &'a str,
     axis: usize,
+    /// What it contracts the lanes against, and on which axis.
+    weight: (Option<ValueId>, usize),
     rank: usize,
     extent: usize,
     dtype: DType,
@@ -167,6 +251,7 @@ impl<'a> Site<'a> {
             value,
             name: &entry.name,
             axis: reader.data_axis,
+            weight: (node.input(reader.weight), reader.weight_axis),
             rank: shape.len(),
             extent,
             dtype,
@@ -179,10 +264,7 @@ impl<'a> Site<'a> {
             masked,
             slim: self.name.to_owned(),
             axis: self.axis,
-            kept: match places.on(self.value, self.axis) {
-                Some(kept) => kept.to_vec(),
-                None => (0..self.extent).collect(),
-            },
+            kept: places.of_value(self.value).map(|(axis, kept)| (axis, kept.to_vec())).collect(),
         }
     }
 }

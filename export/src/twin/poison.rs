@@ -1,14 +1,24 @@
 //! Other finite numbers in every stored element the cut drops: what writes removed lanes.
 
-use import::{Tensor, graph::StoredId};
+use std::collections::HashSet;
+
+use import::{
+    Tensor,
+    graph::{StoredId, ValueId},
+};
 
 use crate::{draft::Draft, error::ExportError, places::Places};
 
 /// Poison is positive, so that variances stay variances, and of the size of usual weights.
 const RANGE: (f64, f64) = (0.25, 2.0);
 
-/// Overwrites what the cut drops from floating-point tensors.
-pub(super) fn spread(draft: &mut Draft<'_>, places: &Places, seed: u64) -> Result<(), ExportError> {
+/// Overwrites what the cut drops from floating-point tensors. `spared` axes of values stay: they hold masks.
+pub(super) fn spread(
+    draft: &mut Draft<'_>,
+    places: &Places,
+    spared: &HashSet<(ValueId, usize)>,
+    seed: u64,
+) -> Result<(), ExportError> {
     for position in 0..draft.model.graph.stored.len() {
         let stored = StoredId(position as u32);
         let value = draft.model.graph.stored(stored).value;
@@ -17,7 +27,7 @@ pub(super) fn spread(draft: &mut Draft<'_>, places: &Places, seed: u64) -> Resul
         }
         let tensor = draft.tensor(stored)?;
         let mut dropped: Vec<Vec<bool>> = tensor.shape.iter().map(|&n| vec![false; n]).collect();
-        for (axis, kept) in places.of_value(value) {
+        for (axis, kept) in places.of_value(value).filter(|&(axis, _)| !spared.contains(&(value, axis))) {
             dropped[axis] = vec![true; tensor.shape[axis]];
             kept.iter().for_each(|&index| dropped[axis][index] = false);
         }
@@ -47,7 +57,7 @@ fn poisoned(tensor: &Tensor, dropped: &[Vec<bool>], seed: u64) -> Result<Tensor,
 }
 
 /// The next number of the SplitMix64 generator (Steele, Lea and Flood, 2014).
-fn splitmix(state: &mut u64) -> u64 {
+pub(super) fn splitmix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

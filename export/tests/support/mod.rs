@@ -1,5 +1,9 @@
-//! Plans to test with.
+//! Plans to test with, and the check of their twins.
+#![allow(dead_code, clippy::unwrap_used)]
 
+use certify::agreement::twin::{Feed, Job, Precision, Range, Tap, Twin as Files, TwinReport, check};
+use certify::runtimes::ort;
+use export::{Form, Tensors, Twin, twin};
 use fixtures::models::{random, small};
 use import::{
     Model,
@@ -67,4 +71,57 @@ pub(crate) fn cases() -> Vec<Case> {
     let small = small::all().into_iter().chain(small::places()).map(|(name, bytes)| Case::new(name, bytes));
     let random = (0..12).map(|seed| Case::new(&format!("random {seed}"), random::network(seed)));
     small.chain(random).collect()
+}
+
+/// Whether there is a runtime to check on; says so when there is none.
+pub(crate) fn has_runtime() -> bool {
+    if ort::library().is_none() {
+        eprintln!("skipped: ORT_DYLIB_PATH names no ONNX Runtime");
+    }
+    ort::library().is_some()
+}
+
+/// What the check finds on a twin.
+pub(crate) fn run(case: &Case, twin: &Twin) -> TwinReport {
+    let folder = tempfile::tempdir().unwrap();
+    let files = twin.write(&case.model, folder.path()).unwrap();
+    let graph = &case.model.graph;
+    let taps = twin.taps.iter().map(|tap| Tap {
+        site: tap.node.clone(),
+        twin_output: tap.masked.clone(),
+        slim_output: tap.slim.clone(),
+        axis: tap.axis,
+        kept: tap.kept.clone(),
+    });
+    let files = Files {
+        masked: files.masked,
+        slim: files.slim,
+        jittered: files.jittered,
+        poisoned: files.poisoned,
+        outputs: twin.outputs.clone(),
+        taps: taps.collect(),
+    };
+    let feed = |&input: &import::graph::ValueId| {
+        let value = graph.value(input);
+        let shape = value.shape.as_ref().unwrap().iter().map(|size| size.extent().unwrap_or(2)).collect();
+        Feed { name: value.name.clone(), shape }
+    };
+    let job = Job {
+        twin: files,
+        sizes: vec![graph.inputs.iter().map(feed).collect()],
+        sizes_wanted: 1,
+        ranges: vec![(Range::Normal, 2), (Range::Unit, 1), (Range::Bytes, 1)],
+        pictures: None,
+        precision: Precision::Single,
+        seed: 7,
+        threads: 1,
+        optimise: false,
+        memory: None,
+    };
+    check(&job).unwrap()
+}
+
+/// The twin of a plan.
+pub(crate) fn twin_of(case: &Case, plan: &Plan, tensors: &Tensors) -> Twin {
+    twin(&case.model, &case.lanes, plan, tensors, &Form { seed: 11, ..Form::default() }).unwrap()
 }

@@ -3,15 +3,18 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io,
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
 use super::{
     onnx::{AttributeProto, DataLocation, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto},
-    write::{WriteError, write_atomic},
+    write::{WriteError, destination, is_standard_output, write_atomic},
 };
 use crate::tensor::{TensorError, external_location, is_inside};
+
+/// Bytes compared at a time.
+const PIECE: usize = 1 << 16;
 
 /// The files, relative to the model's folder, that hold the model's external data.
 ///
@@ -31,34 +34,69 @@ pub fn external_files(model: &ModelProto) -> Result<BTreeSet<PathBuf>, TensorErr
     search.found.into_iter().collect()
 }
 
-/// Copies `files` from one folder to another, each whole or not at all; files that are already
-/// the same file are left alone.
+/// Copies `files` from one folder to another, each whole or not at all. A file that is there already is left alone: it
+/// is the same one, or has the same content, or is not this model's to change.
 ///
 /// # Errors
-/// When a file cannot be read or written.
+/// When a file cannot be read or written, or one of other content is in its place.
 pub fn copy_external(files: &BTreeSet<PathBuf>, from: &Path, to: &Path) -> Result<(), WriteError> {
-    for file in files {
-        let (source, target) = (from.join(file), to.join(file));
-        let failed = |source: io::Error| WriteError { path: target.clone(), source };
-        if same_file(&source, &target) {
-            continue;
+    let pairs = || files.iter().map(|file| (from.join(file), to.join(file)));
+    // All are looked at before any is written.
+    for (source, target) in pairs() {
+        if !is_inside(&source, from).map_err(WriteError::system(&source))? {
+            let away = io::Error::other("its source is a link that leaves the model's folder");
+            return Err(WriteError::system(&target)(away));
         }
-        if !is_inside(&source, from).map_err(failed)? {
-            return Err(failed(io::Error::other("its source is a link that leaves the model's folder")));
+        if target.exists() && !same_content(&source, &target).map_err(WriteError::system(&source))? {
+            return Err(WriteError::Taken { path: target });
         }
-        let mut reader = File::open(&source).map_err(failed)?;
+    }
+    for (source, target) in pairs().filter(|(_, target)| !target.exists()) {
+        let mut reader = File::open(&source).map_err(WriteError::system(&source))?;
         if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
+            fs::create_dir_all(folder).map_err(WriteError::system(&target))?;
         }
-        write_atomic(&target, |writer| io::copy(&mut reader, writer).map(|_| ()))?;
+        write_atomic(&target, |writer| io::copy(&mut reader, writer).map(drop))?;
     }
     Ok(())
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
+/// Copies the data files of a model in the folder `from` to where a model at `target` looks for them, as
+/// [`copy_external`] does.
+///
+/// # Errors
+/// As [`copy_external`], and when there are any and `target` is standard output.
+pub fn copy_external_beside(files: &BTreeSet<PathBuf>, from: &Path, target: &Path) -> Result<(), WriteError> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    if is_standard_output(target) {
+        return Err(WriteError::NeedsFolder);
+    }
+    copy_external(files, from, destination(target)?.parent().unwrap_or(Path::new("")))
+}
+
+/// Whether two files are one, or hold the same bytes.
+fn same_content(a: &Path, b: &Path) -> io::Result<bool> {
+    if a.canonicalize()? == b.canonicalize()? {
+        return Ok(true);
+    }
+    let (a, b) = (File::open(a)?, File::open(b)?);
+    if a.metadata()?.len() != b.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut a, mut b) = (BufReader::with_capacity(PIECE, a), BufReader::with_capacity(PIECE, b));
+    loop {
+        let (left, right) = (a.fill_buf()?, b.fill_buf()?);
+        let length = left.len().min(right.len());
+        if length == 0 {
+            return Ok(left.len() == right.len());
+        }
+        if left[..length] != right[..length] {
+            return Ok(false);
+        }
+        a.consume(length);
+        b.consume(length);
     }
 }
 

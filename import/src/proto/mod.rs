@@ -19,9 +19,9 @@ use bytes::Bytes;
 use prost::Message;
 
 pub use access::entry;
-pub use external::{copy_external, external_files};
+pub use external::{copy_external, copy_external_beside, external_files};
 use onnx::ModelProto;
-pub use write::{WriteError, write_atomic};
+pub use write::{WriteError, destination, is_standard_output, move_to, write_atomic};
 
 /// The newest version of the format this program has read the definition of.
 pub const NEWEST_IR: i64 = 14;

@@ -78,6 +78,9 @@ pub(crate) struct Flags {
     export: flags::Export,
     #[command(flatten)]
     #[serde(flatten)]
+    gate: flags::Gate,
+    #[command(flatten)]
+    #[serde(flatten)]
     run: flags::Run,
     #[command(flatten)]
     #[serde(flatten)]

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use crate::commands::slim::read_plan;
 use crate::evidence;
 use crate::freed::{self, Runnable, runnable, ship};
-use crate::gate;
+use crate::gate::Gate;
 use crate::pictures::Pictures;
 use crate::progress::Progress;
 use crate::run::Run;
@@ -92,8 +92,7 @@ impl Stages<'_> {
             let (plan, tensors) = read_plan(&run.work("search/plan.json"))?;
             let subject = self.subject;
             let slim = cut(&subject.model, &subject.lanes, &plan, &tensors, false)?;
-            let (seed, threads) = (self.settings.seed(), self.settings.threads()?);
-            let twin = gate::pass(subject, &plan, &tensors, Some(self.pictures), seed, threads)?;
+            let twin = Gate::of(self.settings)?.pass(subject, &plan, &tensors, Some(self.pictures))?;
             slim.write(&subject.model, &file)?;
             let kept = plan.kept(&subject.model.graph, &subject.lanes)?;
             let budgets = subject.reached(&self.settings.budgets()?, &kept.as_numbers());

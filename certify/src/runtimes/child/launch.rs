@@ -90,16 +90,23 @@ pub struct Answer {
     pub seconds: f64,
 }
 
+impl Fault {
+    /// What happened, said of the runtime called `name`.
+    #[must_use]
+    pub fn of(&self, name: &str) -> String {
+        match self {
+            Self::Crashed { signal, message } if message.is_empty() => format!("{name} crashed (signal {signal})"),
+            Self::Crashed { signal, message } => format!("{name} crashed (signal {signal}): {message}"),
+            Self::Hung { seconds } => format!("{name} did not answer within {seconds} s"),
+            Self::Failed { message } => format!("{name} failed: {message}"),
+            Self::Missing { message } => format!("{name} is not available: {message}"),
+        }
+    }
+}
+
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = self.runtime.name();
-        match &self.fault {
-            Fault::Crashed { signal, message } if message.is_empty() => write!(f, "{name} crashed (signal {signal})"),
-            Fault::Crashed { signal, message } => write!(f, "{name} crashed (signal {signal}): {message}"),
-            Fault::Hung { seconds } => write!(f, "{name} did not answer within {seconds} s"),
-            Fault::Failed { message } => write!(f, "{name} failed: {message}"),
-            Fault::Missing { message } => write!(f, "{name} is not available: {message}"),
-        }
+        f.write_str(&self.fault.of(self.runtime.name()))
     }
 }
 
@@ -136,12 +143,7 @@ pub fn run_in_child(
     };
     let complaints = folder.path().join("stderr");
     let begun = Instant::now();
-    let child = match start(program, &request, &complaints)? {
-        Ok(child) => child,
-        Err(fault) => return Ok(Err(found(fault))),
-    };
-    let ended = wait(child, launcher.timeout).map_err(|source| file_error(&program.path, source))?;
-    if let Some(fault) = fault(ended, launcher.timeout, &complaints) {
+    if let Some(fault) = supervise(launcher, program, &request.to_arguments(), &complaints)? {
         return Ok(Err(found(fault)));
     }
     let joined = |(outputs, identity)| Ok((pieces::join(&cut, outputs)?, identity));
@@ -151,11 +153,29 @@ pub fn run_in_child(
     })
 }
 
+/// Starts a program and waits for its end, no longer than the launcher allows; what went wrong comes back.
+///
+/// # Errors
+/// When the process cannot be watched.
+pub(crate) fn supervise(
+    launcher: &Launcher,
+    program: &Program,
+    arguments: &[OsString],
+    complaints: &Path,
+) -> Result<Option<Fault>, CertifyError> {
+    let child = match start(program, arguments, complaints)? {
+        Ok(child) => child,
+        Err(fault) => return Ok(Some(fault)),
+    };
+    let ended = wait(child, launcher.timeout).map_err(|source| file_error(&program.path, source))?;
+    Ok(fault(ended, launcher.timeout, complaints))
+}
+
 /// Starts the program, its stderr going to a file: nothing reads a pipe while it runs.
-fn start(program: &Program, request: &Request, complaints: &Path) -> Result<Result<Child, Fault>, CertifyError> {
+fn start(program: &Program, arguments: &[OsString], complaints: &Path) -> Result<Result<Child, Fault>, CertifyError> {
     let stderr = File::create(complaints).map_err(|source| file_error(complaints, source))?;
     let mut command = Command::new(&program.path);
-    command.args(&program.arguments).args(request.to_arguments());
+    command.args(&program.arguments).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     if let Some(library) = ort::library() {
         command.env("ORT_DYLIB_PATH", library);
@@ -217,11 +237,12 @@ fn fault(ended: Option<ExitStatus>, timeout: Duration, complaints: &Path) -> Opt
     })
 }
 
-/// The last line of a file that is not empty.
+/// The last line of a file that is not empty, without the name of the program that wrote it.
 fn last_line(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    line.strip_prefix("espalier: ").unwrap_or(line).to_owned()
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> CertifyError {
