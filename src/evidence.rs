@@ -24,8 +24,6 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 const SAMPLES: usize = 64;
 /// Pictures in one run of a runtime, unless set.
 const AT_ONCE: usize = 16;
-/// What the gate allows for single precision.
-const SINGLE: f64 = 1e-4;
 
 /// Shows what `certify` says while it works.
 pub(crate) fn shown<'a>(progress: &'a Progress, name: &'a str) -> impl FnMut(certify::Progress) + 'a {
@@ -95,13 +93,6 @@ fn half_outputs(model: &Model, settings: &Settings) -> BTreeMap<String, f64> {
     let float = |value: &ValueId| graph.value(*value).dtype.is_none_or(DType::is_float);
     let outputs = graph.outputs.iter().filter(|value| half.contains(value) && float(value));
     outputs.map(|value| (graph.value(*value).name.clone(), HALF)).collect()
-}
-
-/// The relative difference that is still agreement: half precision gets a hundred times as much.
-pub(crate) fn usual_tolerance(model: &Model) -> f64 {
-    let half = |dtype| matches!(dtype, DType::F16 | DType::BF16);
-    let halves = model.graph.stored.iter().any(|stored| half(stored.tensor.dtype));
-    if halves { HALF } else { SINGLE }
 }
 
 /// How runtime processes are started.
