@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use certify::agreement::compare::compare;
 use certify::agreement::twin::noise;
 use certify::runtimes::{Batch, Kind, Options, Output, load};
-use certify::scratch::Scratch;
 use import::Model;
 use import::graph::batch::{Freed, free};
 use import::proto::{copy_external, copy_external_beside, external_files, write_atomic};
@@ -79,7 +78,7 @@ pub(crate) fn ship(candidate: &Path, target: &Path, inputs: &Batch, threads: usi
     let bytes = any_batch(&model)?;
     let declared = model.graph.batch().and_then(|batch| batch.value()).unwrap_or(1);
     let inputs = unequal(inputs, declared)?;
-    let folder = Scratch::new()?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
     if !equals_as(&folder.path().join("free.onnx"), &bytes, candidate, &model, &inputs, threads)? {
         return Err(anyhow!(
             "with a free batch the model says something else; leave out --free-batch, and report this"

@@ -5,7 +5,7 @@
 //! - [`answers`] is whether a smaller network still answers what the large one does, without labels;
 //! - [`certificate`] is how often predictions survive random transformations, with the error of saying so;
 //! - [`accuracy`] and [`latency`] are what they say;
-//! - [`statistics`] are pure functions of counts; [`scratch`] folders are for files on the way.
+//! - [`statistics`] are pure functions of counts.
 
 pub mod accuracy;
 pub mod agreement;
@@ -16,7 +16,6 @@ pub mod latency;
 mod progress;
 pub mod runtimes;
 mod scores;
-pub mod scratch;
 pub mod statistics;
 
 pub use error::CertifyError;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow};
 use certify::certificate::result::{LawResult, SubjectResult};
 use certify::certificate::{Certificate, Subject as Named, certify};
-use certify::scratch::Scratch;
 use clap::Args;
 use serde::Serialize;
 
@@ -58,7 +57,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let side = pictures.input.height.min(pictures.input.width);
     let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
     let asked = asked.ok_or_else(|| anyhow!("the preset is off, so there is nothing to certify; give another one"))?;
-    let folder = Scratch::new()?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
     let named = |(place, subject): (usize, &Subject)| {
         let folder = folder.path().join(place.to_string());
         fs::create_dir(&folder).context("cannot make a temporary folder; check TMPDIR")?;

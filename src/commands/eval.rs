@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use certify::accuracy::{Accuracy, accuracy};
 use certify::answers::{Answers, Candidate, Settings as Asked, answers};
-use certify::scratch::Scratch;
 use certify::statistics::binomial::Proportion;
 use clap::Args;
 use images::preprocess::Preprocess;
@@ -72,7 +71,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let remarks = pictures.remarks(false);
     pictures.announce(&settings, &remarks, &context.progress);
     let threads = settings.threads()?;
-    let folder = Scratch::new()?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
     let ran = runnable(&subject, &pictures, folder.path(), threads, &context.progress)?;
     let answers = match &flags.against {
         Some(dense) => Some(against(context, &settings, dense, &subject, &pictures)?),

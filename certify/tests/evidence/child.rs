@@ -104,3 +104,47 @@ fn crashes_hangs_and_empty_answers_are_findings() {
         run_in_child(&nowhere, Kind::Ort, &model, &noise(&[3, 8, 8], 1), Pieces::AtMost(1), true).unwrap().unwrap_err();
     assert!(matches!(missing.fault, Fault::Missing { .. }));
 }
+
+/// As a test it does nothing; started with a file's name after `--` it waits for a runtime that never answers, whose
+/// process writes its number to that file.
+#[test]
+fn waits_as_a_parent() {
+    let Some(file) = std::env::args().skip_while(|argument| argument != "--").nth(1) else { return };
+    let models = Models::new();
+    let model = models.file("chain.onnx", &small::chain());
+    let program = shell(&format!("echo $$ > {file}.new; mv {file}.new {file}; exec sleep 600"));
+    let inputs = noise(&[3, 8, 8], 1);
+    let answer = run_in_child(&launcher(program, 600.0), Kind::Tract, &model, &inputs, Pieces::AtMost(1), true);
+    panic!("it answered: {answer:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_runtime_process_ends_when_its_parent_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("number");
+    let mut parent = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child::waits_as_a_parent", "--nocapture", "--"])
+        .arg(&file)
+        .env("TMPDIR", folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pause = || std::thread::sleep(Duration::from_millis(10));
+    while !file.exists() {
+        pause();
+    }
+    let number = std::fs::read_to_string(&file).unwrap();
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    // An ended process that nobody has waited for yet is in state Z.
+    let runs = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", number.trim())).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
+    };
+    let begun = Instant::now();
+    while runs() && begun.elapsed() < Duration::from_secs(30) {
+        pause();
+    }
+    assert!(!runs(), "process {number} lives on");
+}

@@ -13,7 +13,6 @@ use super::super::{Identity, Kind, Options, ort};
 use super::exchange::{read_outputs, write_inputs};
 use super::request::Request;
 use crate::error::CertifyError;
-use crate::scratch::Scratch;
 use serde::{Deserialize, Serialize};
 
 /// How often a running child is looked at.
@@ -123,7 +122,7 @@ pub fn run_in_child(
     pieces: Pieces,
     optimise: bool,
 ) -> Result<Result<Answer, Finding>, CertifyError> {
-    let folder = Scratch::new()?;
+    let folder = tempfile::tempdir().map_err(|source| file_error(&std::env::temp_dir(), source))?;
     let request = Request {
         kind,
         model: model.to_path_buf(),
