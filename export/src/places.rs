@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use import::{
     Model,
-    graph::{Graph, NodeId, ValueId},
+    graph::ValueId,
     lanes::{Kept, Lanes, Plan},
 };
 
@@ -13,15 +13,13 @@ use crate::error::ExportError;
 /// The indices that stay on every axis that loses some.
 pub(crate) struct Places {
     kept: BTreeMap<ValueId, BTreeMap<usize, Vec<usize>>>,
-    moved: BTreeMap<NodeId, Vec<usize>>,
 }
 
 impl Places {
     /// Works out every axis that the plan's removals touch.
     pub(crate) fn of(model: &Model, lanes: &Lanes, plan: &Plan) -> Result<Self, ExportError> {
         let kept_lanes = plan.kept(&model.graph, lanes)?;
-        let moved = moved(&model.graph, lanes, &kept_lanes);
-        let mut places = Self { kept: BTreeMap::new(), moved };
+        let mut places = Self { kept: BTreeMap::new() };
         for (position, value) in model.graph.values.iter().enumerate() {
             let id = ValueId(position as u32);
             for axis in 0..value.shape.as_ref().map_or(0, Vec::len) {
@@ -49,11 +47,6 @@ impl Places {
         axes.map(|(&axis, kept)| (axis, kept.as_slice()))
     }
 
-    /// Inputs of a node that state sizes and count a removed lane.
-    pub(crate) fn moved(&self, node: NodeId) -> Vec<usize> {
-        self.moved.get(&node).cloned().unwrap_or_default()
-    }
-
     /// Values that lose indices.
     pub(crate) fn cut_values(&self) -> impl Iterator<Item = ValueId> {
         self.kept.keys().copied()
@@ -63,19 +56,6 @@ impl Places {
     pub(crate) fn is_cut(&self, value: ValueId) -> bool {
         self.kept.contains_key(&value)
     }
-}
-
-/// Inputs that would hold other sizes after the cut, by node.
-fn moved(graph: &Graph, lanes: &Lanes, kept: &Kept) -> BTreeMap<NodeId, Vec<usize>> {
-    let mut moved: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
-    for (id, node) in graph.nodes() {
-        for input in 0..node.inputs.len() {
-            if lanes.counted(id, input).iter().any(|&lane| !kept.keeps(lane)) {
-                moved.entry(id).or_default().push(input);
-            }
-        }
-    }
-    moved
 }
 
 fn kept_on(lanes: &Lanes, kept: &Kept, value: ValueId, axis: usize) -> Option<Vec<usize>> {

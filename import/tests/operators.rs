@@ -7,8 +7,9 @@ use std::path::Path;
 fn page() -> String {
     let mut page = String::from(
         "# Operators\n\nGenerated from the operator table in `import/src/ops`. An operator without a row still loads: it is kept as \
-         it is, and\nso is every channel it touches. \"Parameters\" are the inputs that are trained when they are stored, with their role.\n\n\
-         | operator | operator sets | parameters | statistics |\n|---|---|---|---|\n",
+         it is, and\nso is every channel it touches. \"Parameters\" are the inputs that are trained when they are stored, with their role;\n\
+         \"sizes\" are those that state sizes, which a cut states anew.\n\n\
+         | operator | operator sets | parameters | statistics | sizes |\n|---|---|---|---|---|\n",
     );
     let mut rows: Vec<_> = import::ops::rows().collect();
     rows.sort_by_key(|row| row.name);
@@ -18,7 +19,8 @@ fn page() -> String {
             wanted.map(|(input, role)| format!("{input} {role:?}").to_lowercase()).collect::<Vec<_>>().join(", ")
         };
         let (from, to) = (row.opsets.start(), row.opsets.end());
-        writeln!(page, "| {} | {from}–{to} | {} | {} |", row.name, inputs(false), inputs(true)).unwrap();
+        let sizes = row.sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        writeln!(page, "| {} | {from}–{to} | {} | {} | {sizes} |", row.name, inputs(false), inputs(true)).unwrap();
     }
     page
 }

@@ -168,5 +168,5 @@ fn a_value_that_nobody_makes_is_not_left_out() {
     net.output(&y, &[Dim::Symbol("n"), Dim::Is(4), side, side]);
     let lanes = lanes_of(net.finish());
     assert!(lanes.lanes.is_empty());
-    assert_eq!(pinned(&lanes, "first")[0].0, PinCode::UncutPartner);
+    assert_ne!(pinned(&lanes, "first"), []);
 }

@@ -20,7 +20,9 @@ pub(super) fn rewrite(draft: &mut Draft<'_>, lanes: &Lanes, places: &Places) -> 
     let graph = &draft.model.graph;
     for (id, node) in graph.nodes() {
         let mut around = node.inputs.iter().chain(&node.outputs).flatten();
-        let moved = places.moved(id);
+        let counts_cut = |&(value, axis): &(ValueId, usize)| places.on(value, axis).is_some();
+        let moves = |&input: &usize| lanes.counted(id, input).iter().any(counts_cut);
+        let moved: Vec<usize> = (0..node.inputs.len()).filter(moves).collect();
         let Some(row) = node.row.filter(|_| !moved.is_empty() || around.any(|&value| places.is_cut(value))) else {
             continue;
         };

@@ -206,3 +206,34 @@ fn counted(graph: &Graph) -> BTreeSet<StoredId> {
 fn is_uncounted(value: &Value) -> bool {
     value.origin == Origin::Unread && value.dtype.is_some_and(DType::is_float) && !value.readers.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two axes that share a lane, and terms of one and of both.
+    fn model() -> CostModel {
+        let width = |constant, lanes: &[(u32, f64)]| Width {
+            constant,
+            lanes: lanes.iter().map(|&(lane, count)| (LaneId(lane), count)).collect(),
+        };
+        let term = |coefficient, widths: &[usize]| Term { coefficient, widths: widths.to_vec() };
+        CostModel {
+            widths: vec![width(1.0, &[(0, 1.0), (1, 4.0)]), width(0.0, &[(1, 1.0), (2, 1.0)])],
+            macs: vec![term(9.0, &[0, 1]), term(2.0, &[1]), term(3.0, &[0, 0])],
+            ..CostModel::default()
+        }
+    }
+
+    #[test]
+    fn a_running_sum_is_the_whole_sum() {
+        let model = model();
+        let mut kept = [1.0, 0.0, 0.0];
+        let mut running = Running::new(&model, &model.macs, &kept);
+        for (lane, share) in [(1, 1.0), (2, 1.0), (0, -1.0), (1, -1.0), (1, 1.0)] {
+            running.add(LaneId(lane), share);
+            kept[lane as usize] += share;
+            assert!((running.total() - model.macs(&kept)).abs() < 1e-9, "{kept:?}");
+        }
+    }
+}

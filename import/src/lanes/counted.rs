@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::axis::Axis;
 use super::labels::{Label, PinCode, Reason};
 use super::view::State;
 use crate::graph::{Dim, Graph, Node, NodeId, Symbol, Symbols, ValueId};
@@ -32,6 +33,8 @@ pub(crate) struct Counted {
     follows: BTreeSet<(NodeId, usize)>,
     /// Contents in which a counted size is a symbol: folding tells which elements are made from which sizes.
     instead: Instead,
+    /// Axes that are pinned for being counted.
+    pinned: BTreeSet<Site>,
     symbols: Symbols,
     counts: HashMap<Symbol, Site>,
 }
@@ -73,6 +76,15 @@ impl Counted {
         &self.follows
     }
 
+    /// The axes counted at every input that is stated anew.
+    pub(crate) fn restated(&self, graph: &Graph) -> HashMap<(NodeId, usize), Vec<Site>> {
+        let counted = |&(node, input): &(NodeId, usize)| {
+            let value = graph.node(node).input(input)?;
+            Some(((node, input), self.sites_of(value).copied().collect()))
+        };
+        self.restated.iter().filter_map(counted).filter(|(_, sites): &(_, Vec<Site>)| !sites.is_empty()).collect()
+    }
+
     /// The axes that a value counts.
     fn sites_of(&self, value: ValueId) -> impl Iterator<Item = &Site> {
         self.sites.get(&value).into_iter().flatten()
@@ -80,18 +92,10 @@ impl Counted {
 }
 
 impl State {
-    /// The labels counted at every input that is stated anew.
-    pub(crate) fn restated(&self, graph: &Graph) -> Vec<((NodeId, usize), Vec<Label>)> {
-        let counted = |&(node, input): &(NodeId, usize)| {
-            let sites = graph.node(node).input(input).into_iter().flat_map(|value| self.counted.sites_of(value));
-            ((node, input), sites.flat_map(|&site| self.labels_on(site)).collect())
-        };
-        self.counted.restated.iter().map(counted).collect()
-    }
-
-    fn labels_on(&self, (value, axis): Site) -> Vec<Label> {
+    /// The labels on an axis.
+    fn labels_on(&self, (value, axis): Site) -> impl Iterator<Item = Label> + use<'_> {
         let axis = self.layouts[value.0 as usize].as_ref().and_then(|layout| layout.get(axis));
-        axis.map(|axis| axis.labels().collect()).unwrap_or_default()
+        axis.into_iter().flat_map(Axis::labels)
     }
 
     /// Follows counts through a node whose lane rule has run: into what it makes from them, or to a pin.
@@ -150,7 +154,7 @@ impl State {
         let mut sites = Vec::new();
         for (axis, size) in sizes.iter_mut().enumerate() {
             let site = (value, axis);
-            if self.labels_on(site).into_iter().any(|label| self.labels.pinned(label).is_none()) {
+            if self.may_lose_lanes(site) {
                 *size = self.counted.symbols.fresh();
                 self.counted.counts.extend(size.symbols().iter().map(|&symbol| (symbol, site)));
                 sites.push(site);
@@ -183,10 +187,17 @@ impl State {
         }
     }
 
+    /// Whether some label on an axis is not pinned.
+    fn may_lose_lanes(&mut self, site: Site) -> bool {
+        let labels: Vec<Label> = self.labels_on(site).collect();
+        labels.into_iter().any(|label| self.labels.pinned(label).is_none())
+    }
+
     fn pin_sites(&mut self, sites: &BTreeSet<Site>, reason: &Reason) {
         for &site in sites {
-            for label in self.labels_on(site) {
-                self.labels.pin(label, reason);
+            if self.counted.pinned.insert(site) {
+                let labels: Vec<Label> = self.labels_on(site).collect();
+                labels.into_iter().for_each(|label| self.labels.pin(label, reason));
             }
         }
     }

@@ -50,7 +50,7 @@ pub struct Lanes {
     /// What is not cut, by stored tensor axis, and why.
     pub pins: Vec<Pin>,
     slots: HashMap<(ValueId, usize), Arc<[Slot]>>,
-    counted: HashMap<(NodeId, usize), Vec<LaneId>>,
+    counted: HashMap<(NodeId, usize), Vec<(ValueId, usize)>>,
     following: BTreeSet<(NodeId, usize)>,
 }
 
@@ -118,8 +118,9 @@ impl Lanes {
         self.slots.get(&(value, axis)).map(AsRef::as_ref)
     }
 
-    /// The lanes counted by a number that states a size at a node's input: without one of them it would be another.
-    pub fn counted(&self, node: NodeId, input: usize) -> &[LaneId] {
+    /// The axes whose sizes make up a number that states a size at a node's input: if one of them loses lanes, the number
+    /// would be another.
+    pub fn counted(&self, node: NodeId, input: usize) -> &[(ValueId, usize)] {
         self.counted.get(&(node, input)).map_or(&[], Vec::as_slice)
     }
 

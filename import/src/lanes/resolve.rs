@@ -271,13 +271,7 @@ fn assemble(graph: &Graph, axes: LabelAxes, mut state: State) -> Lanes {
             slots.iter().any(Option::is_some).then(|| (place, Arc::from(slots)))
         })
         .collect();
-    let mut counted = HashMap::new();
-    for (place, labels) in state.restated(graph) {
-        let lanes: BTreeSet<LaneId> = labels.iter().filter_map(|&l| ids.get(&state.labels.find(l)).copied()).collect();
-        if !lanes.is_empty() {
-            counted.insert(place, lanes.into_iter().collect());
-        }
-    }
+    let counted = state.counted.restated(graph);
     let following = state.counted.following().clone();
     let pins = pins(graph, &axes, &mut state.labels);
     let readers = readers(graph, &state.readers, &slots);
