@@ -164,3 +164,15 @@ fn windows_and_amounts_at_the_end_of_the_numbers() {
         read(net);
     }
 }
+
+#[test]
+fn an_output_declared_with_fewer_axes_than_an_operand() {
+    let mut net = Builder::new("declared", 13, 0);
+    let x = net.input("x", &[Dim::Is(1), Dim::Is(4)]);
+    let unknown = net.node("Nothing", &[&x], Vec::new());
+    let sum = net.node("Add", &[&x, &unknown], Vec::new());
+    net.declare(&sum, &[]);
+    unknown_output(&mut net, &sum);
+    let (_, lanes) = read(net);
+    assert!(lanes.lanes.is_empty());
+}

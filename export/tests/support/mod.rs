@@ -3,7 +3,7 @@
 
 use certify::agreement::twin::{Feed, Job, Precision, Range, Tap, Twin as Files, TwinReport, check};
 use certify::runtimes::ort;
-use export::{Form, Tensors, Twin, twin};
+use export::{Form, Tensors, Twin, TwinFiles, twin};
 use fixtures::models::{random, small};
 use import::{
     Model,
@@ -85,7 +85,6 @@ pub(crate) fn has_runtime() -> bool {
 pub(crate) fn run(case: &Case, twin: &Twin) -> TwinReport {
     let folder = tempfile::tempdir().unwrap();
     let files = twin.write(&case.model, folder.path()).unwrap();
-    let graph = &case.model.graph;
     let taps = twin.taps.iter().map(|tap| Tap {
         site: tap.node.clone(),
         twin_output: tap.masked.clone(),
@@ -93,14 +92,14 @@ pub(crate) fn run(case: &Case, twin: &Twin) -> TwinReport {
         axis: tap.axis,
         kept: tap.kept.clone(),
     });
-    let files = Files {
-        masked: files.masked,
-        slim: files.slim,
-        jittered: files.jittered,
-        poisoned: files.poisoned,
-        outputs: twin.outputs.clone(),
-        taps: taps.collect(),
-    };
+    compare(case, files, twin.outputs.clone(), taps.collect())
+}
+
+/// What the check finds on the files of a twin.
+pub(crate) fn compare(case: &Case, files: TwinFiles, outputs: Vec<String>, taps: Vec<Tap>) -> TwinReport {
+    let TwinFiles { masked, slim, jittered, poisoned } = files;
+    let files = Files { masked, slim, jittered, poisoned, outputs, taps };
+    let graph = &case.model.graph;
     let feed = |&input: &import::graph::ValueId| {
         let value = graph.value(input);
         let shape = value.shape.as_ref().unwrap().iter().map(|size| size.extent().unwrap_or(2)).collect();

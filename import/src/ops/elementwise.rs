@@ -118,7 +118,8 @@ fn joint_lanes(view: &mut LaneView) {
         let (Some(layout), Some(shape)) = (view.layout(input), view.input_shape(input)) else {
             return LaneView::opaque(view);
         };
-        let offset = plain.len() - layout.len().min(plain.len());
+        // The file may declare fewer axes for an output of which not all operands are known.
+        let Some(offset) = plain.len().checked_sub(layout.len()) else { return LaneView::opaque(view) };
         for (position, axis) in layout.into_iter().enumerate().filter(|(position, _)| !shape[*position].is(1)) {
             let output = &mut met[offset + position];
             *output = Some(match output.take() {
