@@ -39,17 +39,18 @@ fn wide_random_networks_are_cut_exactly() {
     }
     println!("{cut} of {count} networks were cut, {masked} of them masked directly too");
     assert!(failures.is_empty(), "{} of {count} failed:\n{}", failures.len(), failures.join("\n"));
-    assert!(cut * 10 >= count * 9, "only {cut} of {count} had lanes");
+    assert!(cut * 4 >= count * 3, "only {cut} of {count} had lanes");
 }
 
-/// Keeps from one to all lanes of every group.
+/// Removes from one to all but one lanes of every group.
 fn at_random(case: &Case, seed: u64) -> Kept {
     let mut state = seed;
     let mut kept = Kept::all(&case.lanes);
     for group in &case.lanes.groups {
         let mut order = group.lanes.clone();
         order.sort_by_key(|_| step(&mut state));
-        let removed = step(&mut state) as usize % group.lanes.len();
+        let most = group.lanes.len() - 1;
+        let removed = most.min(1 + step(&mut state) as usize % most.max(1));
         order.iter().take(removed).for_each(|lane| kept.0[lane.0 as usize] = false);
     }
     kept
@@ -69,7 +70,7 @@ fn checked(case: &Case, kept: &Kept) -> Result<bool, String> {
     let twin = twin_of(case, &plan, &Tensors::default());
     let report = run(case, &twin);
     if !report.passed() {
-        return Err(format!("against its twin: {:?} {:?}", report.culprit, report.fault));
+        return Err(format!("against its twin: {:?} {:?}, {} seen", report.culprit, report.fault, report.seen));
     }
     let Some(masked) = masked(case, kept) else { return Ok(false) };
     let folder = tempfile::tempdir().unwrap();
