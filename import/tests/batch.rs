@@ -1,10 +1,10 @@
 //! Models with a fixed batch get a copy that takes any.
 #![allow(clippy::unwrap_used)]
 
-use fixtures::models::small;
-use import::Model;
+use fixtures::models::{Builder, Dim, int, ints, small};
 use import::graph::batch::{Freed, free};
 use import::proto::ModelFile;
+use import::{Model, Tensor};
 
 #[test]
 fn a_free_batch_needs_no_copy() {
@@ -28,4 +28,24 @@ fn a_reshape_that_names_the_batch_is_freed() {
     };
     let Freed::Copy { bytes, .. } = free(&file, false).unwrap() else { panic!("not freed") };
     assert_eq!(names(bytes).len(), names(file.bytes.clone()).len(), "the old list went as the new one came");
+}
+
+#[test]
+fn a_reshape_that_merges_the_batch_with_channels_is_freed() {
+    // How some exporters write a channel shuffle: [1, 8, 4, 4] as [1·4, 2, 16], turned, and back as [2, 1, 4, 4, 4].
+    let mut net = Builder::new("shuffle", 13, 2);
+    let x = net.input("x", &[1, 8, 4, 4].map(Dim::Is));
+    let [merged, apart] =
+        [[4, 2, 16].as_slice(), &[2, -1, 4, 4, 4]].map(|list| net.integers(&list.len().to_string(), list));
+    let x = net.node("Reshape", &[&x, &merged], vec![]);
+    let x = net.node("Transpose", &[&x], vec![ints("perm", &[1, 0, 2])]);
+    let x = net.node("Reshape", &[&x, &apart], vec![]);
+    let first = net.constant_node(&Tensor::from_i64(&[], &[0]).unwrap());
+    let x = net.node("Gather", &[&x, &first], vec![int("axis", 0)]);
+    net.output(&x, &[1, 4, 4, 4].map(Dim::Is));
+    let file = ModelFile::from_bytes(net.finish().into()).unwrap();
+    let Freed::Copy { bytes, .. } = free(&file, false).unwrap() else { panic!("not freed") };
+    let graph = Model::from_bytes(bytes).unwrap().graph;
+    let output = graph.value(graph.outputs[0]).shape.clone().unwrap();
+    assert_eq!(output[0], *graph.batch().unwrap());
 }

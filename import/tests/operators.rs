@@ -4,6 +4,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use fixtures::models::{Builder, Dim, int};
+use import::Model;
+use import::lanes::parameters;
+use import::ops::Role;
+
 fn page() -> String {
     let mut page = String::from(
         "# Operators\n\nGenerated from the operator table in `import/src/ops`. An operator without a row still loads: it is kept as \
@@ -42,4 +47,49 @@ fn every_operator_has_one_row() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), count);
+}
+
+#[test]
+fn a_stored_tensor_has_the_role_of_its_readers_row_whatever_its_rank() {
+    let mut net = Builder::new("roles", 17, 1);
+    let x = net.input("x", &[Dim::Symbol("batch"), Dim::Is(3), Dim::Is(8), Dim::Is(8)]);
+    let kernel = net.drawn("kernel", &[4, 27], 0.0, 1.0);
+    let shape = net.integers("shape", &[4, 3, 3, 3]);
+    let kernel = net.node("Reshape", &[&kernel, &shape], vec![]);
+    let bias = net.drawn("bias", &[4], 0.0, 1.0);
+    let x = net.node("Conv", &[&x, &kernel, &bias], vec![]);
+    for (op, name) in [("PRelu", "slope"), ("Mul", "scale"), ("Add", "shift")] {
+        let own = net.drawn(name, &[4, 1, 1], 0.0, 1.0);
+        let x = net.node(op, &[&x, &own], vec![]);
+        net.output(&x, &[Dim::Symbol("batch"), Dim::Is(4), Dim::Is(6), Dim::Is(6)]);
+    }
+    let [scale, shift] = ["norm.scale", "norm.shift"].map(|name| net.drawn(name, &[6, 6], 0.0, 1.0));
+    let x = net.node("LayerNormalization", &[&x, &scale, &shift], vec![int("axis", 2)]);
+    let x = net.node("Flatten", &[&x], vec![]);
+    let matrix = net.drawn("matrix", &[144, 10], 0.0, 1.0);
+    let x = net.node("MatMul", &[&x, &matrix], vec![]);
+    let turned = net.drawn("turned", &[5, 10], 0.0, 1.0);
+    let x = net.node("Gemm", &[&x, &turned], vec![int("transB", 1)]);
+    net.output(&x, &[Dim::Symbol("batch"), Dim::Is(5)]);
+    let graph = Model::from_bytes(net.finish().into()).unwrap().graph;
+    let found: Vec<(&str, Role, usize)> =
+        parameters(&graph).iter().map(|(id, own)| (graph.stored_name(*id), own.role, own.fan_in)).collect();
+    let wanted = [
+        ("kernel", Role::Weight, 27),
+        ("bias", Role::Bias, 1),
+        ("slope", Role::Slope, 1),
+        ("scale", Role::Scale, 1),
+        ("shift", Role::Shift, 1),
+        ("norm.scale", Role::Scale, 1),
+        ("norm.shift", Role::Shift, 1),
+        ("matrix", Role::Weight, 144),
+        ("turned", Role::Weight, 10),
+    ];
+    for (name, role, fan_in) in wanted {
+        let own = found.iter().find(|(known, ..)| *known == name).unwrap();
+        // What sums nothing has no use for its fan-in.
+        assert_eq!(own.1, role, "{name}");
+        assert!(role != Role::Weight || own.2 == fan_in, "{name}: {own:?}");
+    }
+    assert_eq!(found.len(), wanted.len());
 }
