@@ -126,9 +126,17 @@ impl Subject {
     /// Opens a model and analyses its lanes; stored tensors whose name contains one of `keep` stay whole.
     ///
     /// # Errors
-    /// When the file is no readable model.
+    /// When the file is no readable model, or something that is to be kept is not in it.
     pub(crate) fn open(path: &Path, keep: &[String]) -> Result<Self> {
         let model = Model::open(path)?;
+        let named = |text: &String| {
+            model.graph.stored.iter().any(|stored| model.graph.value(stored.value).name.contains(text.as_str()))
+        };
+        if let Some(nothing) = keep.iter().find(|text| !named(text)) {
+            return Err(anyhow!(
+                "no stored tensor has `{nothing}` in its name, so --keep keeps nothing; `espalier inspect` lists them"
+            ));
+        }
         let lanes = Lanes::of(&model.graph, keep);
         Ok(Self { path: path.to_path_buf(), model, lanes })
     }

@@ -15,6 +15,18 @@ pub(crate) fn answers(found: &Answers) -> String {
     text
 }
 
+/// The head of [`before_and_after`].
+pub(super) const BOTH: [&str; 4] = ["answers of", "is", "before tuning", "after tuning"];
+
+/// Output, kind, figures before and after tuning.
+pub(super) fn before_and_after(found: &[Answers]) -> Vec<[String; 4]> {
+    let [before, after] = found else { return Vec::new() };
+    let pairs = before.outputs.iter().zip(&after.outputs);
+    pairs
+        .map(|(before, after)| [after.output.clone(), after.kind.to_string(), figures(before), figures(after)])
+        .collect()
+}
+
 /// Output, kind, figures.
 fn rows(found: &Answers) -> Vec<[String; 3]> {
     found.outputs.iter().map(|output| [output.output.clone(), output.kind.to_string(), figures(output)]).collect()

@@ -1,12 +1,16 @@
 //! Reports as Markdown: `report.md` in the run folder.
 
-use super::{Report, rows};
+use super::{Report, answers, rows};
 use crate::machine::{Machine, Runtime};
 use crate::pictures::PartDigest;
 
 /// The whole report.
 pub(crate) fn markdown(report: &Report) -> String {
-    let mut text = "# Dense against slim\n\n".to_owned();
+    let mut text = format!("# {}\n\n", report.verdict.line);
+    report.verdict.remarks().iter().for_each(|remark| text.push_str(&format!("**{remark}**\n\n")));
+    text.push_str("## Same answers as the dense network\n\n");
+    text.push_str(&table(&answers::BOTH, &answers::before_and_after(&report.answers)));
+    text.push_str("\n## Dense against slim\n\n");
     text.push_str(&table(&rows::HEAD, &rows::figures(report)));
     text.push('\n');
     rows::notes(report).iter().for_each(|note| text.push_str(&format!("- {note}\n")));

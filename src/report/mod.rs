@@ -4,12 +4,15 @@ mod answers;
 mod markdown;
 mod rows;
 mod table;
+mod verdict;
 
 use certify::agreement::twin::TwinReport;
 use certify::agreement::verify::Agreement;
+use certify::answers::Answers;
 use certify::certificate::Certificate;
-use certify::latency::Latency;
+use certify::latency::Compared;
 use certify::statistics::binomial::Proportion;
+use certify::statistics::paired::Interval;
 use images::preprocess::Preprocess;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,6 +20,7 @@ use serde_json::{Map, Value};
 pub(crate) use answers::answers;
 pub(crate) use markdown::markdown;
 pub(crate) use table::{agreement, grid, text};
+pub(crate) use verdict::Verdict;
 
 use crate::machine::Machine;
 use crate::pictures::DataDigest;
@@ -26,6 +30,13 @@ use crate::subject::{Cost, Reached};
 /// Everything that `prune` found, and what it takes to do it again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
+    /// All of it in one line.
+    pub(crate) verdict: Verdict,
+    /// Whether the slim network answers as the dense one does, on pictures that nothing was trained on: before tuning and
+    /// after it.
+    pub(crate) answers: Vec<Answers>,
+    /// Accuracy lost, picture by picture (dense − slim), with Newcombe's 95 % interval; where there are labels.
+    pub(crate) lost: Option<Interval>,
     /// How to do it again.
     pub(crate) again: Again,
     /// Flags and file together.
@@ -55,6 +66,10 @@ pub(crate) struct Report {
     pub(crate) agreement: Agreement,
     /// Certificates of both.
     pub(crate) certificates: Option<Certificate>,
+    /// Times of both, runtime by runtime; one that could not run them is not here.
+    pub(crate) latency: Vec<Compared>,
+    /// What was not measured, and why, one sentence each.
+    pub(crate) skipped: Vec<String>,
     /// Image-copies (one forward and backward of one image) of search and tuning.
     pub(crate) copies: Option<u64>,
     /// Time per stage.
@@ -83,13 +98,22 @@ pub(crate) struct Figures {
     pub(crate) freed_copy: bool,
     /// What it costs.
     pub(crate) cost: Cost,
-    /// Latency by runtime; one that could not run it is not here.
-    pub(crate) latency: Vec<Latency>,
 }
 
-impl Figures {
-    fn latency_on(&self, runtime: &str) -> Option<&Latency> {
-        self.latency.iter().find(|latency| latency.identity.runtime == runtime)
+impl Report {
+    /// The verdict on such figures.
+    pub(crate) fn verdict(
+        [dense, slim]: [&Figures; 2],
+        answers: &Answers,
+        lost: Option<Interval>,
+        latency: &[Compared],
+    ) -> Verdict {
+        let macs = slim.cost.macs / dense.cost.macs.max(1.0);
+        Verdict::of(&verdict::Figures { macs, lost, answers, latency })
+    }
+
+    fn latency_on(&self, runtime: &str) -> Option<&Compared> {
+        self.latency.iter().find(|compared| compared.dense.identity.runtime == runtime)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use certify::agreement::verify::{Agreement, Pair};
 use certify::certificate::result::{LawResult, SubjectResult};
-use certify::latency::Latency;
+use certify::latency::{Compared, Latency};
 use certify::statistics::binomial::Proportion;
+use certify::statistics::paired::Interval;
 
 use super::Report;
 use crate::numbers::{duration, or_absent, percent, small};
@@ -19,11 +20,11 @@ pub(super) fn figures(report: &Report) -> Vec<[String; 4]> {
     let (dense, slim) = (&report.dense, &report.slim);
     let mut rows = vec![shares("accuracy", dense.accuracy.as_ref(), slim.accuracy.as_ref())];
     for law in report.certificates.iter().flat_map(|certificate| &certificate.laws) {
-        rows.extend(certified(law));
+        rows.extend(certified(law, report.verdict.is_usable()));
     }
     rows.extend(cost_rows(&dense.cost, &slim.cost));
     for runtime in ["ort", "tract"] {
-        rows.push(latency(runtime, dense.latency_on(runtime), slim.latency_on(runtime)));
+        rows.push(latency(runtime, report.latency_on(runtime)));
     }
     rows
 }
@@ -48,7 +49,21 @@ pub(super) fn stages(report: &Report) -> Vec<[String; 2]> {
 
 /// What must be said about the figures above, one sentence each.
 pub(super) fn notes(report: &Report) -> Vec<String> {
-    let mut notes: Vec<String> = report.budgets.iter().map(|reached| format!("{}.", reached.line())).collect();
+    let mut notes: Vec<String> = report.skipped.iter().map(|skipped| format!("{skipped}.")).collect();
+    notes.extend(report.answers.last().map(|answers| {
+        format!("Answers against the dense network's on {} pictures that nothing was trained on.", answers.pictures)
+    }));
+    notes.extend(report.lost.map(|lost| {
+        let Interval { difference, lower, upper } = lost;
+        let show = |share: f64| format!("{:.2}", share * 100.0);
+        format!(
+            "Accuracy lost, on the same pictures: {} points, 95 % interval {} to {} (Newcombe, paired).",
+            show(difference),
+            show(lower),
+            show(upper)
+        )
+    }));
+    notes.extend(report.budgets.iter().map(|reached| format!("{}.", reached.line())));
     notes.extend(report.dense.cost.caveat().map(|caveat| format!("{caveat}.")));
     notes.push(format!("{}.", crate::gate::line(&report.twin)));
     if let Some(certificate) = &report.certificates {
@@ -79,9 +94,10 @@ fn shares(name: &str, dense: Option<&Proportion>, slim: Option<&Proportion>) -> 
     [name.to_owned(), or_absent(dense, show), or_absent(slim, show), change.unwrap_or_default()]
 }
 
-fn certified(law: &LawResult) -> Option<[String; 4]> {
+/// A ruined network is never certified to have gained: one answer for everything is the most stable of all.
+fn certified(law: &LawResult, usable: bool) -> Option<[String; 4]> {
     let [dense, slim] = law.subjects.as_slice() else { return None };
-    let change = points(slim.certified.share - dense.certified.share);
+    let change = if usable { points(slim.certified.share - dense.certified.share) } else { "ruined".to_owned() };
     Some([format!("certified, {}", law.law), certified_cell(dense), certified_cell(slim), change])
 }
 
@@ -90,11 +106,15 @@ fn certified_cell(subject: &SubjectResult) -> String {
     format!("{}{}", percent(subject.certified.share), figure.unwrap_or_default())
 }
 
-fn latency(runtime: &str, dense: Option<&Latency>, slim: Option<&Latency>) -> [String; 4] {
-    let batch = dense.or(slim).map_or(1, |latency| latency.batch);
+fn latency(runtime: &str, compared: Option<&Compared>) -> [String; 4] {
+    let batch = compared.map_or(1, |compared| compared.dense.batch);
     let show = |l: &Latency| format!("{:.2} ms ({:.2} to {:.2})", l.median_ms, l.p10_ms, l.p90_ms);
-    let change = dense.zip(slim).map(|(dense, slim)| format!("×{:.3}", slim.median_ms / dense.median_ms));
+    let change = compared.map(|compared| {
+        let speedup = compared.speedup;
+        format!("{:.2} × as fast ({:.2} to {:.2})", speedup.ratio, speedup.lower, speedup.upper)
+    });
     let name = format!("latency, {runtime}, batch {batch}");
+    let (dense, slim) = (compared.map(|compared| &compared.dense), compared.map(|compared| &compared.slim));
     [name, or_absent(dense, show), or_absent(slim, show), change.unwrap_or_default()]
 }
 

@@ -3,7 +3,7 @@
 use certify::agreement::verify::Agreement;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Report, rows};
+use super::{Report, answers, rows};
 use crate::numbers::duration;
 
 /// One line under the head, and nothing else.
@@ -11,7 +11,12 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 
 /// The whole report.
 pub(crate) fn text(report: &Report) -> String {
-    let mut text = grid(&rows::HEAD, &rows::figures(report));
+    let mut text = format!("{}\n", report.verdict.line);
+    report.verdict.remarks().iter().for_each(|remark| text.push_str(&format!("{remark}\n")));
+    text.push('\n');
+    text.push_str(&grid(&answers::BOTH, &answers::before_and_after(&report.answers)));
+    text.push('\n');
+    text.push_str(&grid(&rows::HEAD, &rows::figures(report)));
     text.push('\n');
     text.push_str(&agreement(&report.agreement));
     text.push('\n');

@@ -11,12 +11,13 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Answers like `espalier-torch`: `search` gives the plan beside it, `tune` changes nothing. While a file `wait` is
+/// Answers like `espalier-torch`: `search` gives the plan beside it, `tune` the one beside it or one that changes nothing. While a file `wait` is
 /// beside it, it works on until it is told to stop.
 const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 echo "$1" >> "$here/calls"
 [ "$1" = versions ] && echo '{"libtorch": "none"}' && exit 0
+[ "$1" = check ] && echo '{"event": "done", "search": {"seconds": 60.0}, "tune": {"seconds": 120.0}}' && exit 0
 out=$(sed -n 's/^  "out": "\(.*\)",$/\1/p' "$3")
 mkdir -p "$out"
 trap 'echo "{\"event\": \"error\", \"message\": \"stopped\"}"; exit 130' INT
@@ -24,6 +25,7 @@ echo "{\"event\": \"step\", \"phase\": \"$1\", \"step\": 1, \"total\": 2, \"copi
 while [ -e "$here/wait" ]; do sleep 0.05; done
 plan='{"schema": 1}'
 [ "$1" = search ] && plan=$(cat "$here/plan.json")
+[ "$1" = tune ] && [ -e "$here/tune.json" ] && plan=$(cat "$here/tune.json") && cp "$here/tune.safetensors" "$out/tensors.safetensors"
 echo "$plan" > "$out/plan.json"
 echo '{"event": "done", "copies": 16}'
 "#;

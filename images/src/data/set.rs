@@ -104,6 +104,12 @@ impl ImageSet {
         self.labels.is_some()
     }
 
+    /// The same pictures without their labels.
+    #[must_use]
+    pub fn without_labels(&self) -> Self {
+        Self { labels: None, ..self.clone() }
+    }
+
     /// The label of picture `index`, where the set has labels and the picture exists.
     pub fn label(&self, index: usize) -> Option<u32> {
         let position = *self.indices.get(index)?;

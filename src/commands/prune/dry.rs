@@ -82,7 +82,7 @@ impl Forecast {
         text.push_str(&format!("figures on: {}, {labels}\n", self.measured));
         self.remarks.iter().for_each(|remark| text.push_str(&format!("{remark}\n")));
         text.push_str(&format!("trained on: {} pictures\n", self.trained));
-        text.push_str(&format!("input: {}\nNothing was written.\n", self.input));
+        text.push_str(&format!("input: {}\n", self.input));
         text
     }
 }

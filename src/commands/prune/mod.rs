@@ -1,5 +1,6 @@
 //! `espalier prune`: the whole way. Search, cut, tune, verify, certify, report.
 
+mod ahead;
 mod dry;
 mod recipe;
 mod stages;
@@ -7,7 +8,6 @@ mod stages;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use certify::latency::Latency;
 use clap::Args;
 use serde::Serialize;
 
@@ -23,16 +23,17 @@ use crate::run::{Asked, Begun, Given, Opening, Run, Start, publish, whole, write
 use crate::settings::{Settings, flags};
 use crate::subject::Subject;
 use crate::torch::Torch;
+use ahead::{Ahead, Rehearsed};
 use recipe::Sources;
 pub(super) use stages::splice;
-use stages::{Both, Measured, Stages};
+use stages::{Measured, Stages, optional};
 
 /// Flags of `espalier prune`.
 #[derive(Debug, Args, Serialize)]
 #[command(after_help = "Examples:\n  espalier prune model.onnx --data pictures --to macs=50% -o run\n  \
     espalier prune model.onnx --data pictures --to macs=50% --dry-run\n\
     The slim model is run/slim.onnx, the report run/report.md. After Ctrl-C, `espalier prune --resume run` goes on.\n\
-    Exit status 1 when the runtimes do not agree on the slim model; then it stays in run/work.")]
+    Exit status 1 when the slim model is ruined or the runtimes do not agree on it; then it stays in run/work.")]
 pub(crate) struct Flags {
     /// The ONNX file.
     #[arg(required_unless_present = "resume")]
@@ -45,7 +46,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     #[serde(skip)]
     which: flags::WhichRun,
-    /// Only say whether the budget can be met and what is pinned.
+    /// Do everything except train: check the budget, the pictures, every setting and one step, and say how long it takes.
     #[arg(long)]
     #[serde(skip)]
     dry_run: bool,
@@ -102,13 +103,19 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     pictures.training()?;
     let settings = said.decided(&pictures)?;
     let remarks = pictures.remarks(true);
-    let forecast = dry::forecast(&subject, &settings, &budgets, &pictures, &remarks)?;
-    if flags.dry_run {
-        context.told.result("prune", &forecast, || forecast.text())?;
-        return Ok(Outcome::Good);
-    }
     let torch = Torch::require()?;
+    let forecast = dry::forecast(&subject, &settings, &budgets, &pictures, &remarks)?;
+    let ahead = Ahead::of(&subject, &pictures, &settings)?;
+    if flags.dry_run || asked.start != Start::Resume {
+        let checked = ahead::rehearse(&torch, &subject, &pictures, &settings, &context.progress)?;
+        if flags.dry_run {
+            let plan = Rehearsed { forecast, skipped: ahead.skipped, times: ahead.times.with(&checked) };
+            context.told.result("prune", &plan, || plan.text())?;
+            return Ok(Outcome::Good);
+        }
+    }
     pictures.announce(&said, &remarks, &context.progress);
+    ahead.skipped.iter().for_each(|skipped| context.progress.note(skipped));
     let sources = Sources::of(&subject, &pictures, torch.versions()?)?;
     let folder = out(&asked, flags)?;
     let given = Given { model: whole(&asked.model), out: whole(&folder), teacher: None, fresh: false };
@@ -121,6 +128,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         sources: vec![asked.model.clone(), settings.data()?.to_path_buf()],
     };
     let stages = Stages {
+        certifiable: ahead.certifiable,
         subject: &subject,
         pictures: &pictures,
         remarks: &remarks,
@@ -130,14 +138,46 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         resume: asked.start == Start::Resume,
     };
     Run::open(opening, &context.progress)?.follow(|run| {
-        let report = follow(&stages, run, sources)?;
-        let passed = report.agreement.passed;
-        if passed {
+        let report = follow(&stages, run, sources, ahead.skipped.clone())?;
+        let ending = Ending::of(&report);
+        if ending == Ending::Delivered {
             deliver(run)?;
         }
-        context.told.result("prune", &report, || ending(&report, run, passed))?;
-        Ok(Outcome::of(passed))
+        context.told.result("prune", &report, || format!("{}{}", report::text(&report), ending.words(run)))?;
+        Ok(Outcome::of(ending == Ending::Delivered && report.skipped == ahead.skipped))
     })
+}
+
+/// What became of the slim model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It is `slim.onnx`.
+    Delivered,
+    /// It stays in the work folder, since it has collapsed or answers with what is not a number.
+    Ruined,
+    /// So it does, since the runtimes do not agree on it.
+    Disputed,
+}
+
+impl Ending {
+    fn of(report: &Report) -> Self {
+        match (report.verdict.is_usable(), report.agreement.passed) {
+            (false, _) => Self::Ruined,
+            (true, false) => Self::Disputed,
+            (true, true) => Self::Delivered,
+        }
+    }
+
+    fn words(self, run: &Run) -> String {
+        let kept = run.work("tuned.onnx");
+        match self {
+            Self::Delivered => format!("wrote {}\n", run.path("slim.onnx").display()),
+            Self::Ruined => format!("the slim model is ruined and is no result; it stays at {}\n", kept.display()),
+            Self::Disputed => {
+                format!("the runtimes do not agree, so the slim model stays at {}\n", kept.display())
+            }
+        }
+    }
 }
 
 /// Puts the result where it is looked for.
@@ -149,19 +189,30 @@ fn deliver(run: &Run) -> Result<()> {
     publish(&run.work("tuned.onnx"), &run.path("slim.onnx"))
 }
 
-/// All stages in order, and the report they make.
-fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources) -> Result<Report> {
+/// All stages in order, and the report they make. What cannot be measured is left out and said; it never takes the slim
+/// model with it.
+fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources, mut skipped: Vec<String>) -> Result<Report> {
     let searched = stages.search(run)?;
     let cut = stages.cut(run)?;
     let tuned = stages.tune(run, &searched)?;
     stages.splice(run)?;
+    let answers = stages.answers(run)?;
+    let after = answers.last().ok_or_else(|| anyhow!("no answers were compared; report this"))?;
     let agreement = stages.verify(run)?;
-    let measured = stages.eval(run)?;
-    let certificates = stages.certify(run)?;
-    let (dense, slim) = stages.latency(run)?.into_iter().map(|compared| (compared.dense, compared.slim)).unzip();
-    let latency = Both { dense, slim };
+    let measured = optional(stages.eval(run), "accuracy was not measured", &mut skipped)?.unwrap_or_default();
+    let certificates = if after.usable() {
+        optional(stages.certify(run), "certificates were not made", &mut skipped)?.flatten()
+    } else {
+        skipped.push("certificates were not made, since the slim network is ruined".to_owned());
+        None
+    };
+    let latency = stages.latency(run)?;
     let slim = Subject::open(&run.work("tuned.onnx"), &[])?;
+    let (dense, slim_figures) = (figures(measured.dense, stages.subject), figures(measured.slim, &slim));
     let report = Report {
+        verdict: Report::verdict([&dense, &slim_figures], after, measured.lost, &latency),
+        answers,
+        lost: measured.lost,
         again: run.again().clone(),
         settings: serde_json::to_value(stages.settings)?,
         seed: stages.settings.seed(),
@@ -176,11 +227,13 @@ fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources) -> Result<Report
         machine: Machine::here(stages.settings.threads()?),
         torch: sources.torch,
         budgets: cut.budgets,
-        dense: figures(measured.dense, stages.subject, latency.dense),
-        slim: figures(measured.slim, &slim, latency.slim),
+        dense,
+        slim: slim_figures,
         twin: cut.twin,
         agreement,
         certificates,
+        latency,
+        skipped,
         copies: tuned.copies(&searched),
         stages: run.times().to_vec(),
     };
@@ -189,25 +242,13 @@ fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources) -> Result<Report
     Ok(report)
 }
 
-fn figures(measured: Measured, subject: &Subject, latency: Vec<Latency>) -> Figures {
-    let Measured { accuracy, freed_copy } = measured;
-    Figures { accuracy, freed_copy, cost: subject.cost(), latency }
+fn figures(Measured { accuracy, freed_copy }: Measured, subject: &Subject) -> Figures {
+    Figures { accuracy, freed_copy, cost: subject.cost() }
 }
 
 /// The report as the run folder keeps it: with the schema that every JSON document has.
 fn with_schema(report: &Report) -> Result<serde_json::Value> {
     Ok(crate::output::with_header("prune", serde_json::to_value(report)?))
-}
-
-fn ending(report: &Report, run: &Run, passed: bool) -> String {
-    let mut text = report::text(report);
-    if passed {
-        text.push_str(&format!("wrote {}\n", run.path("slim.onnx").display()));
-    } else {
-        let kept = run.work("tuned.onnx");
-        text.push_str(&format!("the runtimes do not agree, so the slim model stays at {}\n", kept.display()));
-    }
-    text
 }
 
 /// Where the run goes.

@@ -64,14 +64,20 @@ pub(super) fn of(sources: &Sources, settings: &Settings) -> Result<Recipe> {
         (Value::Object(ran), Value::Object(more)) => Value::Object(ran.clone().into_iter().chain(more).collect()),
         (_, more) => more,
     };
-    let certify = json!({ "certify": settings.certify, "seed": seed, "minutes": settings.minutes });
+    let certify = json!({
+        "certify": settings.certify,
+        "seed": seed,
+        "minutes": settings.minutes,
+        "labels": settings.labels,
+    });
     Recipe::default()
         .with("search", Training, &[], &trained)?
-        .with("cut", Repeatable, &["search"], &with(json!({ "seed": seed })))?
+        .with("cut", Repeatable, &["search"], &with(json!({ "seed": seed, "memory": settings.memory })))?
         .with("tune", Training, &["search"], &json!({ "tune": settings.tune }))?
         .with("splice", Repeatable, &["tune"], &with(json!({ "free_batch": settings.free_batch() })))?
+        .with("answers", Repeatable, &["cut", "splice"], &with(json!({ "seed": seed })))?
         .with("verify", Repeatable, &["splice"], &with(json!({ "verify": settings.verify })))?
-        .with("eval", Repeatable, &["splice"], &ran)?
+        .with("eval", Repeatable, &["splice"], &with(json!({ "labels": settings.labels })))?
         .with("certify", Repeatable, &["splice"], &with(certify))?
         .with("latency", Repeatable, &["splice"], &ran)
 }

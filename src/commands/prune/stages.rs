@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use certify::accuracy::accuracy;
+use certify::accuracy::{Accuracy, accuracy};
 use certify::agreement::twin::TwinReport;
 use certify::agreement::verify::Agreement;
+use certify::answers::{Answers, Candidate, Settings as Asked, answers};
 use certify::certificate::{Certificate, Subject as Named, certify};
 use certify::latency::Compared;
 use certify::statistics::binomial::Proportion;
+use certify::statistics::paired::{Interval, Table};
 use export::cut;
+use images::data::ImageSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,6 +20,7 @@ use crate::commands::slim::read_plan;
 use crate::evidence;
 use crate::freed::{self, Runnable, runnable, ship};
 use crate::gate::Gate;
+use crate::interrupt::Interrupted;
 use crate::pictures::Pictures;
 use crate::progress::Progress;
 use crate::run::Run;
@@ -24,8 +28,13 @@ use crate::settings::Settings;
 use crate::subject::{Reached, Subject};
 use crate::torch::{Job, Torch};
 
+/// The normal quantile of a 95 % interval.
+const Z: f64 = 1.959_964;
+
 /// What the stages work on.
 pub(super) struct Stages<'a> {
+    /// Whether the first output is class scores, which certificates need.
+    pub(super) certifiable: bool,
     pub(super) subject: &'a Subject,
     pub(super) pictures: &'a Pictures,
     /// What is to be known about them.
@@ -48,17 +57,37 @@ pub(super) struct CutResult {
 }
 
 /// How often a model is right, where there are labels.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Measured {
     pub(super) accuracy: Option<Proportion>,
     pub(super) freed_copy: bool,
 }
 
+/// How often both are right.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Right {
+    pub(super) dense: Measured,
+    pub(super) slim: Measured,
+    /// Accuracy lost, picture by picture.
+    pub(super) lost: Option<Interval>,
+}
+
 /// Something of both models.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Both<T> {
-    pub(super) dense: T,
-    pub(super) slim: T,
+struct Both<T> {
+    dense: T,
+    slim: T,
+}
+
+/// What a measurement gave, or none with the reason among `skipped`. An interrupt ends the run as ever.
+pub(super) fn optional<T>(measured: Result<T>, what: &str, skipped: &mut Vec<String>) -> Result<Option<T>> {
+    match measured {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(error) => {
+            skipped.push(format!("{what}: {error}"));
+            Ok(None)
+        }
+    }
 }
 
 impl Facts {
@@ -143,11 +172,33 @@ impl Stages<'_> {
         })
     }
 
+    /// Whether the slim network answers as the dense one, before tuning and after it.
+    pub(super) fn answers(&self, run: &mut Run) -> Result<Vec<Answers>> {
+        run.stage("answers", &[], |run| {
+            let candidate = |name: &str, file: &str| Candidate { name: name.to_owned(), model: run.work(file) };
+            let both = [candidate("before tuning", "cut.onnx"), candidate("after tuning", "tuned.onnx")];
+            let (seed, threads) = (self.settings.seed(), self.settings.threads()?);
+            let asked = Asked { seed, threads, ..Asked::default() };
+            let mut shown = evidence::shown(self.progress, "answers");
+            let Pictures { set, input, .. } = self.pictures;
+            Ok(answers(&self.subject.path, &both, set, input, &asked, &mut shown)?)
+        })
+    }
+
     /// How often both are right; without labels nothing.
-    pub(super) fn eval(&self, run: &mut Run) -> Result<Both<Measured>> {
+    pub(super) fn eval(&self, run: &mut Run) -> Result<Right> {
         run.stage("eval", &[], |run| {
             let ran = self.runnables(run)?;
-            Ok(Both { dense: self.right(&ran.dense, "eval dense")?, slim: self.right(&ran.slim, "eval slim")? })
+            let (dense, slim) = (self.right(&ran.dense, "eval dense")?, self.right(&ran.slim, "eval slim")?);
+            let mut table = Table::default();
+            if let (Some(dense), Some(slim)) = (&dense, &slim) {
+                dense.right.iter().zip(&slim.right).for_each(|(dense, slim)| table.count(*dense, *slim));
+            }
+            let measured = |found: Option<Accuracy>, ran: &Runnable| Measured {
+                accuracy: found.map(|found| found.top1),
+                freed_copy: ran.freed,
+            };
+            Ok(Right { dense: measured(dense, &ran.dense), slim: measured(slim, &ran.slim), lost: table.newcombe(Z) })
         })
     }
 
@@ -157,13 +208,14 @@ impl Stages<'_> {
         let side = input.height.min(input.width);
         let settings = self.settings;
         let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
-        let Some(asked) = asked else { return Ok(None) };
+        let Some(asked) = asked.filter(|_| self.certifiable) else { return Ok(None) };
+        let set = self.labelled().unwrap_or_else(|| self.pictures.set.without_labels());
         run.stage("certify", &[], |run| {
             let ran = self.runnables(run)?;
             let named = |name: &str, model: PathBuf| Named { name: name.to_owned(), model };
             let both = [named("dense", ran.dense.path), named("slim", ran.slim.path)];
             let mut shown = evidence::shown(self.progress, "certify");
-            Ok(Some(certify(&both, &self.pictures.set, input, &asked, &mut shown)?))
+            Ok(Some(certify(&both, &set, input, &asked, &mut shown)?))
         })
     }
 
@@ -183,15 +235,15 @@ impl Stages<'_> {
         Ok(Both { dense: of(self.subject)?, slim: of(&Subject::open(&run.work("tuned.onnx"), &[])?)? })
     }
 
-    fn right(&self, ran: &Runnable, name: &str) -> Result<Measured> {
-        let Pictures { set, input, .. } = self.pictures;
-        let freed_copy = ran.freed;
-        if !set.has_labels() {
-            return Ok(Measured { accuracy: None, freed_copy });
-        }
+    fn right(&self, ran: &Runnable, name: &str) -> Result<Option<Accuracy>> {
+        let Some(set) = self.labelled() else { return Ok(None) };
         let mut shown = evidence::shown(self.progress, name);
-        let found = accuracy(&ran.path, set, input, self.settings.threads()?, &mut shown)?;
-        Ok(Measured { accuracy: Some(found.top1), freed_copy })
+        Ok(Some(accuracy(&ran.path, &set, &self.pictures.input, self.settings.threads()?, &mut shown)?))
+    }
+
+    /// What is measured with its labels, where there are any that may be read.
+    fn labelled(&self) -> Option<ImageSet> {
+        (self.settings.labels.unwrap_or(true) && self.pictures.set.has_labels()).then(|| (*self.pictures.set).clone())
     }
 
     fn job(&self, run: &Run, phase: &str, model: PathBuf) -> Result<Job> {
