@@ -1,12 +1,13 @@
 //! A model under work: its file, graph and lanes, and what it costs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use import::Model;
 use import::graph::InputSizes;
-use import::lanes::{Amount, Budget, Group, Lanes, Quantity};
+use import::lanes::{Amount, Budget, Group, Lanes, Plan, Quantity, Refused};
 use import::proto::ModelFile;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ pub(crate) struct Subject {
     pub(crate) model: Model,
     /// What may be cut.
     pub(crate) lanes: Lanes,
+    keep: Vec<String>,
+    /// Lanes that are left whole since no cut of them was exact.
+    refused: Refused,
 }
 
 /// What a model costs, as far as its operators are known.
@@ -138,7 +142,7 @@ impl Subject {
             ));
         }
         let lanes = Lanes::of(&model.graph, keep);
-        Ok(Self { path: path.to_path_buf(), model, lanes })
+        Ok(Self { path: path.to_path_buf(), model, lanes, keep: keep.to_vec(), refused: Refused::new() })
     }
 
     /// Analyses a changed model in memory; data files are looked for where this one has its own.
@@ -149,7 +153,26 @@ impl Subject {
         let file = ModelFile { path: self.model.file.path.clone(), ..ModelFile::from_bytes(bytes)? };
         let model = Model::from_file(file, &InputSizes::default())?;
         let lanes = Lanes::of(&model.graph, &[]);
-        Ok(Self { path: self.path.clone(), model, lanes })
+        Ok(Self { path: self.path.clone(), model, lanes, keep: Vec::new(), refused: Refused::new() })
+    }
+
+    /// Leaves groups of lanes whole from now on, and analyses again.
+    pub(crate) fn leave_whole(&mut self, groups: &BTreeSet<usize>) {
+        let lanes = groups.iter().flat_map(|&group| &self.lanes.groups[group].lanes);
+        self.refused.extend(lanes.map(|&lane| self.lanes.lane(lane).home));
+        self.lanes = Lanes::leaving(&self.model.graph, &self.keep, &self.refused);
+    }
+
+    /// What of a plan for this model can still be cut.
+    pub(crate) fn still_cut(&self, plan: &Plan) -> Plan {
+        let mut plan = plan.clone();
+        for removal in &mut plan.remove {
+            let stored = self.model.graph.find_stored(&removal.tensor);
+            let slots = stored.and_then(|stored| self.lanes.stored_axis(&self.model.graph, stored, removal.axis));
+            removal.indices.retain(|&index| slots.is_some_and(|slots| slots.get(index).is_some_and(Option::is_some)));
+        }
+        plan.remove.retain(|removal| !removal.indices.is_empty());
+        plan
     }
 
     /// What it costs with every lane.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::freed;
-use crate::gate::{self, Gate};
+use crate::gate::{self, Exact, Gate, Left};
 use crate::output::Outcome;
 use crate::pictures::Pictures;
 use crate::report::grid;
@@ -72,6 +72,8 @@ struct Done {
     lanes: usize,
     removed: usize,
     twin: TwinReport,
+    /// What was to be cut and is left whole.
+    left: Vec<Left>,
 }
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
@@ -79,21 +81,32 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let tensors = flags.plan.as_deref().map(tensors_of);
     let read: Vec<&Path> = flags.plan.as_deref().into_iter().chain(tensors.as_deref()).collect();
     target::check(&flags.model, &read, &flags.out)?;
-    let subject = Subject::open(&flags.model, settings.keep())?;
+    let mut subject = Subject::open(&flags.model, settings.keep())?;
     let pictures = settings.data.as_ref().map(|_| Pictures::open(&settings, &subject.model)).transpose()?;
-    let (plan, tensors) = match &flags.plan {
-        Some(path) => read_plan(path)?,
-        None => (choose(&subject, &settings)?, Tensors::default()),
+    let gate = Gate::of(&settings)?;
+    let (tensors, exact) = match &flags.plan {
+        Some(path) => {
+            let (plan, tensors) = read_plan(path)?;
+            plan.kept(&subject.model.graph, &subject.lanes)?;
+            let still = |subject: &Subject| Ok(subject.still_cut(&plan));
+            let exact = gate.exact(&mut subject, &tensors, pictures.as_ref(), still)?;
+            (tensors, exact)
+        }
+        None => {
+            let tensors = Tensors::default();
+            let chosen = |subject: &Subject| choose(subject, &settings);
+            let exact = gate.exact(&mut subject, &tensors, pictures.as_ref(), chosen)?;
+            (tensors, exact)
+        }
     };
-    let kept = plan.kept(&subject.model.graph, &subject.lanes)?;
-    let slim = cut(&subject.model, &subject.lanes, &plan, &tensors, flags.lossy)?;
-    let twin = Gate::of(&settings)?.pass(&subject, &plan, &tensors, pictures.as_ref())?;
+    let kept = exact.plan.kept(&subject.model.graph, &subject.lanes)?;
+    let slim = cut(&subject.model, &subject.lanes, &exact.plan, &tensors, flags.lossy)?;
     if settings.free_batch() {
         ship_free(&slim, &subject, pictures.as_ref(), &settings, &flags.out)?;
     } else {
         slim.write(&subject.model, &flags.out)?;
     }
-    let done = Done::of(&subject, &settings, &flags.out, &slim, &kept, twin)?;
+    let done = Done::of(&subject, &settings, &flags.out, &slim, &kept, exact)?;
     let told = context.told.beside(&flags.out);
     told.result("slim", &done, || done.text())?;
     Ok(Outcome::Good)
@@ -164,7 +177,7 @@ impl Done {
         out: &Path,
         slim: &SlimFile,
         kept: &Kept,
-        twin: TwinReport,
+        exact: Exact,
     ) -> Result<Self> {
         let budgets = if settings.to.is_some() { settings.budgets()? } else { Vec::new() };
         Ok(Self {
@@ -174,7 +187,8 @@ impl Done {
             slim: subject.of_bytes(slim.to_bytes())?.cost(),
             lanes: kept.0.len(),
             removed: kept.0.len() - kept.count(),
-            twin,
+            twin: exact.report,
+            left: exact.left,
         })
     }
 
@@ -183,6 +197,7 @@ impl Done {
         let mut text = grid(&["", "dense", "slim", "change"], &cost_rows(dense, slim));
         self.budgets.iter().for_each(|budget| text.push_str(&format!("{}\n", budget.line())));
         dense.caveat().iter().for_each(|caveat| text.push_str(&format!("{caveat}\n")));
+        self.left.iter().for_each(|left| text.push_str(&format!("{}\n", left.line())));
         text.push_str(&format!("removed {} of {} lanes\n", self.removed, self.lanes));
         text.push_str(&format!("{}\nwrote {}\n", gate::line(&self.twin), self.out.display()));
         text

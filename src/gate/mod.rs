@@ -3,6 +3,8 @@
 mod effort;
 mod need;
 mod probes;
+mod retry;
+mod suspects;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use import::lanes::Plan;
 
 use self::effort::{Way, ways};
 use self::need::Need;
+pub(crate) use self::retry::{Exact, Left};
 use crate::evidence::launcher;
 use crate::numbers::{bytes, small};
 use crate::pictures::{Pictures, input_shape};
@@ -48,27 +51,6 @@ impl Gate {
     /// When threads or memory are impossible.
     pub(crate) fn of(settings: &Settings) -> Result<Self> {
         Ok(Self { seed: settings.seed(), threads: settings.threads()?, memory: settings.memory()? })
-    }
-
-    /// Checks the cut that a plan asks for. Passed reports come back; a failed check is an error that names the culprit.
-    ///
-    /// # Errors
-    /// When the twin cannot be made or run, or a check does not hold.
-    pub(crate) fn pass(
-        self,
-        subject: &Subject,
-        plan: &Plan,
-        tensors: &Tensors,
-        pictures: Option<&Pictures>,
-    ) -> Result<TwinReport> {
-        if plan.remove.is_empty() && plan.tensors.is_empty() {
-            return Ok(TwinReport::default());
-        }
-        let report = self.check(subject, plan, tensors, pictures)?;
-        match refusal(&report) {
-            None => Ok(report),
-            Some(reason) => Err(anyhow!("{reason}, so nothing was written; report this with the model")),
-        }
     }
 
     /// What the check finds, in the first way that the network takes.

@@ -27,6 +27,8 @@ pub enum PinCode {
     ActivationProduct,
     /// The user asked to keep it.
     Keep,
+    /// A check found that a cut with it is not exact.
+    GateRefused,
     /// The lane fills an axis alone; cutting it would leave nothing.
     WholeAxis,
     /// Nothing reads the lane.
@@ -50,6 +52,7 @@ impl PinCode {
             Self::Counted => "counted-as-data",
             Self::ActivationProduct => "activation-product",
             Self::Keep => "keep-pattern",
+            Self::GateRefused => "gate-refused",
             Self::WholeAxis => "whole-axis",
             Self::Unread => "unread",
             Self::TooLarge => "too-large",

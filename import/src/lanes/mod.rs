@@ -36,6 +36,9 @@ pub struct LaneId(pub u32);
 /// The lane of one index; `None` is never cut.
 pub type Slot = Option<LaneId>;
 
+/// Lanes that a check refused to cut, each by a stored tensor, axis and index where it lies.
+pub type Refused = BTreeSet<(StoredId, usize, usize)>;
+
 /// What may be cut from a graph.
 #[derive(Clone, Debug)]
 pub struct Lanes {
@@ -110,7 +113,12 @@ pub struct Pin {
 impl Lanes {
     /// Analyses a graph. Stored tensors whose name contains one of `keep` are not cut.
     pub fn of(graph: &Graph, keep: &[String]) -> Self {
-        resolve::analyse(graph, keep)
+        Self::leaving(graph, keep, &Refused::new())
+    }
+
+    /// Analyses a graph of which some lanes are not cut, since a check of the cut refused them.
+    pub fn leaving(graph: &Graph, keep: &[String], refused: &Refused) -> Self {
+        resolve::analyse(graph, keep, refused)
     }
 
     /// The lanes along an axis of a value; `None` when no index of it is ever cut.

@@ -7,7 +7,7 @@ use super::axis::{Axis, Block, LABEL_LIMIT, Layout, pin, project};
 use super::counted::Counted;
 use super::labels::{Label, Labels, PinCode, Reason};
 use super::view::{LaneView, RawReader, State};
-use super::{CostModel, Group, Lane, LaneId, Lanes, Pin, Reader, Slot};
+use super::{CostModel, Group, Lane, LaneId, Lanes, Pin, Reader, Refused, Slot};
 use crate::graph::{Dim, Graph, Node, Origin, StoredId, StoredTensor, ValueId};
 
 /// A graph whose nodes go over more labelled indices than this, all together, is left whole.
@@ -15,9 +15,10 @@ use crate::graph::{Dim, Graph, Node, Origin, StoredId, StoredTensor, ValueId};
 const MOST_WALKED: usize = 1 << 24;
 
 /// Runs the whole analysis.
-pub(crate) fn analyse(graph: &Graph, keep: &[String]) -> Lanes {
+pub(crate) fn analyse(graph: &Graph, keep: &[String], refused: &Refused) -> Lanes {
     let Some(mut state) = labelled(graph, keep) else { return left_whole(graph) };
     pin_outputs(graph, &mut state);
+    pin_refused(graph, &mut state, refused);
     state.pin_counts_at_outputs(graph);
     make_rectangular(&mut state);
     let axes = label_axes(graph, &mut state);
@@ -146,6 +147,18 @@ fn pin_outputs(graph: &Graph, state: &mut State) {
         let reason = Reason { code: PinCode::GraphOutput, place: graph.value(output).name.clone() };
         for axis in state.layouts[output.0 as usize].iter().flatten() {
             pin(&mut state.labels, axis, &reason);
+        }
+    }
+}
+
+/// Pins what a check refused to cut.
+fn pin_refused(graph: &Graph, state: &mut State, refused: &Refused) {
+    for &(stored, axis, index) in refused {
+        let place = graph.stored_name(stored).to_owned();
+        let layout = state.layouts[graph.stored(stored).value.0 as usize].as_ref();
+        let label = layout.and_then(|layout| layout.get(axis)?.labels().nth(index));
+        if let Some(label) = label {
+            state.labels.pin(label, &Reason { code: PinCode::GateRefused, place });
         }
     }
 }

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use import::lanes::Plan;
 use serde::Serialize;
 
 use super::Context;
-use super::slim::read_plan;
 use crate::digest;
 use crate::freed;
 use crate::machine::Machine;
@@ -26,7 +26,7 @@ use crate::torch::Torch;
 use ahead::{Ahead, Rehearsed};
 use recipe::Sources;
 pub(super) use stages::splice;
-use stages::{Measured, Stages, optional};
+use stages::{CUT_PLAN, Measured, Stages, optional};
 
 /// Flags of `espalier prune`.
 #[derive(Debug, Args, Serialize)]
@@ -182,7 +182,7 @@ impl Ending {
 
 /// Puts the result where it is looked for.
 fn deliver(run: &Run) -> Result<()> {
-    let (mut plan, _) = read_plan(&run.work("search/plan.json"))?;
+    let mut plan = Plan::read(&run.work(CUT_PLAN))?;
     // Which lanes went; the weights on the way are not worth keeping.
     plan.tensors.clear();
     write_json(&run.path("plan.json"), &plan)?;

@@ -19,17 +19,19 @@ use serde_json::{Map, Value};
 use crate::commands::slim::read_plan;
 use crate::evidence;
 use crate::freed::{self, Runnable, runnable, ship};
-use crate::gate::Gate;
+use crate::gate::{Exact, Gate, Left};
 use crate::interrupt::Interrupted;
 use crate::pictures::Pictures;
 use crate::progress::Progress;
-use crate::run::Run;
+use crate::run::{Run, write_json};
 use crate::settings::Settings;
 use crate::subject::{Reached, Subject};
 use crate::torch::{Job, Torch};
 
 /// The normal quantile of a 95 % interval.
 const Z: f64 = 1.959_964;
+/// What was really cut, in the run's work folder.
+pub(super) const CUT_PLAN: &str = "cut.plan.json";
 
 /// What the stages work on.
 pub(super) struct Stages<'a> {
@@ -54,6 +56,9 @@ pub(super) struct Facts(Map<String, Value>);
 pub(super) struct CutResult {
     pub(super) twin: TwinReport,
     pub(super) budgets: Vec<Reached>,
+    /// What was to be cut and is left whole.
+    #[serde(default)]
+    pub(super) left: Vec<Left>,
 }
 
 /// How often a model is right, where there are labels.
@@ -117,15 +122,20 @@ impl Stages<'_> {
     /// The slim candidate, past its gate: `work/cut.onnx`.
     pub(super) fn cut(&self, run: &mut Run) -> Result<CutResult> {
         let file = run.work("cut.onnx");
-        run.stage("cut", &[&file], |run| {
+        let cut_plan = run.work(CUT_PLAN);
+        run.stage("cut", &[&file, &cut_plan], |run| {
             let (plan, tensors) = read_plan(&run.work("search/plan.json"))?;
-            let subject = self.subject;
+            let mut subject = Subject::open(&self.subject.path, self.settings.keep())?;
+            let still = |subject: &Subject| Ok(subject.still_cut(&plan));
+            let gate = Gate::of(self.settings)?;
+            let Exact { plan, report: twin, left } = gate.exact(&mut subject, &tensors, Some(self.pictures), still)?;
+            left.iter().for_each(|left| self.progress.note(&left.line()));
             let slim = cut(&subject.model, &subject.lanes, &plan, &tensors, false)?;
-            let twin = Gate::of(self.settings)?.pass(subject, &plan, &tensors, Some(self.pictures))?;
             slim.write(&subject.model, &file)?;
+            write_json(&cut_plan, &plan)?;
             let kept = plan.kept(&subject.model.graph, &subject.lanes)?;
             let budgets = subject.reached(&self.settings.budgets()?, &kept.as_numbers());
-            Ok(CutResult { twin, budgets })
+            Ok(CutResult { twin, budgets, left })
         })
     }
 
