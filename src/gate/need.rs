@@ -36,11 +36,14 @@ pub(super) struct Effort {
 }
 
 impl Need {
-    /// Of a network; sizes that it leaves open count as `open`, and its batch as 1.
+    /// Of a network; sizes that its inputs leave open count as `open`, its batch and sizes that nobody knows as 1: what
+    /// is not known refuses nothing, and the process of the check has a limit of its own.
     pub(super) fn of(graph: &Graph, lanes: &Lanes, open: usize) -> Self {
         let batch = graph.batch().map_or(&[][..], Dim::symbols);
+        let inputs = graph.inputs.iter().filter_map(|&input| graph.value(input).shape.as_ref());
+        let sides: HashSet<_> = inputs.flatten().flat_map(Dim::symbols).filter(|it| !batch.contains(it)).collect();
         let size = |dim: &Dim| {
-            let unknown = dim.symbols().iter().filter(|symbol| !batch.contains(symbol)).count();
+            let unknown = dim.symbols().iter().filter(|symbol| sides.contains(symbol)).count();
             dim.at(1) * (open as f64).powi(unknown as i32)
         };
         let bytes = |id: ValueId| {
