@@ -33,11 +33,13 @@ fn names(message: &str, node: &str) -> bool {
     !node.is_empty() && forms.iter().any(|form| message.contains(form.as_str()))
 }
 
-/// The groups of removed lanes on the first values that have any, backwards along every path.
+/// The groups of removed lanes on the first computed values that have any, backwards along every path.
 fn nearest(graph: &Graph, lanes: &Lanes, kept: &Kept, place: Place) -> BTreeSet<usize> {
     let inputs = |id: NodeId| {
         let node = graph.node(id);
-        node.inputs.iter().flatten().chain(&node.captures).copied().collect::<Vec<_>>()
+        let read = node.inputs.iter().flatten().chain(&node.captures).copied();
+        // A weight has lanes of what its node writes too.
+        read.filter(|&value| matches!(graph.value(value).origin, Origin::Node(..))).collect::<Vec<_>>()
     };
     let mut open: VecDeque<ValueId> = match place {
         Place::Node(node) => inputs(node).into(),
