@@ -89,6 +89,12 @@ impl Pictures {
     pub(crate) fn announce(&self, settings: &Settings, remarks: &[String], progress: &Progress) {
         remarks.iter().for_each(|remark| progress.note(remark));
         progress.note(&format!("figures on: {}", self.set.describe()));
+        if self.set.is_held_out() {
+            let name = self.set.whole_split().name();
+            progress.note(&format!(
+                "a network that was never trained on them is measured on all by --measure-split {name}"
+            ));
+        }
         progress.note(&format!("input: {}", self.input.describe()));
         if settings.input.mean.is_none() && settings.input.std.is_none() {
             progress
@@ -96,13 +102,15 @@ impl Pictures {
         }
     }
 
-    /// The inputs of the first `n` pictures, or of all where there are fewer.
+    /// The inputs of the first `n` pictures, or of all where there are fewer: for checks whether two files or runtimes say
+    /// the same, to which pictures that are trained on serve as well.
     ///
     /// # Errors
     /// When one cannot be decoded, or has a size the network does not take.
     pub(crate) fn batch(&self, n: usize) -> Result<Batch> {
-        let n = n.min(self.set.len());
-        let pixels = self.set.pixels_all(&self.input, 0..n)?;
+        let set = self.set.whole_split();
+        let n = n.min(set.len());
+        let pixels = set.pixels_all(&self.input, 0..n)?;
         Ok(Batch::new(self.input.input_shape(n), self.input.batch(pixels.iter()))?)
     }
 

@@ -38,12 +38,7 @@ fn figures_come_from_the_measured_pictures_alone() {
     let (measured, training) = files(&data);
     damage(&training);
     let certify = ["certify", &model, "--data", &data, "--draws", "90", "--images", "5", "--laws", "noise"];
-    let commands = [
-        vec!["eval", &model, "--data", &data],
-        vec!["verify", &model, "--data", &data, "--runtimes", "ort,tract"],
-        certify.to_vec(),
-        vec!["slim", &model, "--to", "channels=50%", "--data", &data, "-o", "slim.onnx"],
-    ];
+    let commands = [vec!["eval", &model, "--data", &data], certify.to_vec()];
     for arguments in &commands {
         place.good(arguments);
     }
@@ -97,6 +92,33 @@ fn training_gets_the_same_choice_as_measuring() {
         let job: serde_json::Value = serde_json::from_str(&fs::read_to_string(place.path(job)).unwrap()).unwrap();
         assert_eq!(job["division"], serde_json::json!({ "train": null, "measure": null, "seed": 3 }));
     }
+}
+
+#[test]
+fn a_run_whose_pictures_have_changed_is_not_resumed() {
+    let place = Place::new();
+    let (model, data) = (place.model("chain"), unsplit(&place));
+    support::stand_in(&place);
+    let train = |more: &[&str]| {
+        let arguments = [&["train", &model, "--data", &data, "-o", "trained.onnx"], more].concat();
+        place.espalier(&arguments).env("ESPALIER_TORCH", place.path("torch.sh")).output().unwrap()
+    };
+    assert!(train(&[]).status.success());
+    assert!(train(&["--resume"]).status.success());
+    let (measured, training) = files(&data);
+    let changed = |file: &PathBuf| {
+        let before = fs::read(file).unwrap();
+        let mut bytes = before.clone();
+        bytes[20] ^= 1;
+        fs::write(file, bytes).unwrap();
+        let output = train(&["--resume"]);
+        fs::write(file, before).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        said(&output)
+    };
+    assert!(changed(&training[0]).contains("trained.files"));
+    assert!(changed(&measured[0]).contains("measured.files"));
+    assert!(train(&["--resume"]).status.success());
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
     let budgets = budgets(job)?;
     let setup = Setup::of(job, pictures(job), &mut events)?;
     let network = setup.trainable(job)?;
-    let mut clock = setup.clock(job, "search", events, stop);
+    let mut clock = setup.clock(job, "search", events, stop)?;
     let method = named(job.search.method);
     let choice = on_ground(job, &setup, &network, |ground| method.choose(ground, &mut clock))?;
     let origin = format!("{}, {:?} widths, seed {}", method.name(), job.search.allocation, job.seed).to_lowercase();

@@ -1,9 +1,9 @@
 //! What every command starts with: the model, its lanes, the pictures, the device.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use images::{
-    data::{self, ForTraining, TrainSet, Training, ValidationSet},
+    data::{self, ForTraining, TrainSet, Training},
     draw,
     laws::Law,
 };
@@ -40,8 +40,8 @@ pub struct Setup {
     pub lanes: Lanes,
     /// Pictures to train on.
     pub train: Arc<Samples>,
-    /// Pictures to watch the training by, not yet read.
-    validation: ValidationSet,
+    /// All pictures that training may see, not yet read.
+    training: Training,
     /// Transformations to be robust against.
     pub laws: Vec<Law>,
     /// Where tensors live.
@@ -67,10 +67,10 @@ impl Setup {
     pub fn of(job: &Job, reading: Reading, events: &mut Events) -> Result<Self, CsamError> {
         let device = session::device(&job.device)?;
         let subject = Subject::open(&job.model)?;
-        let Training { train, validation } = data::open(&job.data)?.divide(&job.division)?.training?;
+        let training = data::open(&job.data)?.divide(&job.division)?.training?;
         let train = match reading {
-            Reading::Some(most) => some(&train, most, job.seed),
-            Reading::All | Reading::WhenAsked => train,
+            Reading::Some(most) => some(&training.train, most, job.seed),
+            Reading::All | Reading::WhenAsked => training.train.clone(),
         };
         let train = read(&train, job, reading)?;
         let subject = subject.checked(&train, device)?;
@@ -83,10 +83,10 @@ impl Setup {
         events.note(&format!(
             "{} training pictures, {} to watch the training by",
             train.len(),
-            validation.pictures().len()
+            training.validation.pictures().len()
         ));
         let lanes = Lanes::of(&subject.model.graph, &job.keep);
-        Ok(Self { lanes, subject, train, validation, laws: laws(job)?, device })
+        Ok(Self { lanes, subject, train, training, laws: laws(job)?, device })
     }
 
     /// Reads the pictures to watch the training by.
@@ -94,12 +94,12 @@ impl Setup {
     /// # Errors
     /// One cannot be read.
     pub fn validation(&self, job: &Job, reading: Reading) -> Result<Arc<Samples>, CsamError> {
-        read(&self.validation, job, reading)
+        read(&self.training.validation, job, reading)
     }
 
     /// The number of pictures to watch the training by.
     pub fn held_out(&self) -> usize {
-        self.validation.pictures().len()
+        self.training.validation.pictures().len()
     }
 
     /// Whether every pattern of what is to be kept fits a stored tensor.
@@ -187,16 +187,16 @@ impl Setup {
     ///
     /// # Errors
     /// The job cannot be told from others.
-    pub fn clock(&self, job: &Job, phase: &str, events: Events, stop: Stop) -> Clock {
-        let keeper = job
-            .checkpoint
-            .as_ref()
-            .map(|folder| Keeper::new(folder, phase, self.identity(job, phase), job.checkpoint_seconds));
-        Clock { events, stop, keeper, device: self.device }
+    pub fn clock(&self, job: &Job, phase: &str, events: Events, stop: Stop) -> Result<Clock, CsamError> {
+        let keeper = match &job.checkpoint {
+            Some(folder) => Some(Keeper::new(folder, phase, self.identity(job, phase)?, job.checkpoint_seconds)),
+            None => None,
+        };
+        Ok(Clock { events, stop, keeper, device: self.device })
     }
 
-    /// A digest of everything that the outcome depends on.
-    fn identity(&self, job: &Job, phase: &str) -> String {
+    /// A digest of everything that the outcome depends on; pictures and teacher by their files' bytes.
+    fn identity(&self, job: &Job, phase: &str) -> Result<String, CsamError> {
         let mut hash = Sha256::new();
         let Job { search, tune, seed, threads, device, fresh, labels, budget, keep, input, division, .. } = job;
         hash.update(format!(
@@ -204,7 +204,12 @@ impl Setup {
         ));
         hash.update(&self.subject.model.file.bytes);
         hash.update((self.train.len() as u64).to_le_bytes());
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.update(self.training.train.pictures().digest_files()?);
+        hash.update(self.training.validation.pictures().digest_files()?);
+        if let Some(teacher) = &job.teacher {
+            hash.update(Sha256::digest(fs::read(teacher).map_err(CsamError::file(teacher, "reading"))?));
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 

@@ -56,7 +56,7 @@ pub fn tune(job: &Job, name: &'static str, mut events: Events, stop: Stop) -> Re
     if job.fresh {
         fresh::initialise(&setup.subject.model.graph, &mut network, job.seed)?;
     }
-    let mut clock = setup.clock(job, name, events, stop);
+    let mut clock = setup.clock(job, name, events, stop)?;
     let teacher = teaching.as_ref().map(Teaching::teacher).transpose()?;
     let judge = judge(job, &validation, teacher.as_ref(), portions, setup.device);
     let course =

@@ -78,6 +78,8 @@ struct Done {
     digest: String,
     /// Accuracy on the validation pictures, where there are labels.
     validation: Option<f64>,
+    /// The pictures that were not trained on, in words.
+    left_to_measure: String,
     /// Everything espalier-torch said.
     training: Map<String, Value>,
 }
@@ -95,7 +97,8 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     pictures.training()?;
     let settings = said.decided(&pictures)?;
     pictures.remarks(true).iter().for_each(|remark| context.progress.note(remark));
-    context.progress.note(&format!("left to measure on: {}", pictures.set.describe()));
+    let left_to_measure = pictures.set.describe();
+    context.progress.note(&format!("left to measure on: {left_to_measure}"));
     let torch = Torch::require()?;
     let opening = Opening {
         folder: &folder(&given.out),
@@ -119,7 +122,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         splice(&subject.path, &plan, &candidate)?;
         publish(&candidate, &given.out)?;
         let validation = training.get("validation").and_then(Value::as_f64);
-        let done = Done { digest: digest::file(&given.out)?, out: given.out, validation, training };
+        let done = Done { digest: digest::file(&given.out)?, out: given.out, validation, left_to_measure, training };
         context.told.result("train", &done, || done.text())?;
         Ok(Outcome::Good)
     })
@@ -198,6 +201,10 @@ fn job(
 impl Done {
     fn text(&self) -> String {
         let accuracy = or_absent(self.validation, percent);
-        format!("validation accuracy {accuracy}\nwrote {}\n", self.out.display())
+        format!(
+            "validation accuracy {accuracy}\nleft to measure on: {}\nwrote {}\n",
+            self.left_to_measure,
+            self.out.display()
+        )
     }
 }

@@ -67,10 +67,9 @@ pub struct MeasureSet {
 }
 
 /// Where a held-out set comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct HeldOut {
-    split: String,
-    of: usize,
+    whole: ImageSet,
     seed: u64,
 }
 
@@ -114,6 +113,12 @@ impl MeasureSet {
         self.held_out.is_some()
     }
 
+    /// All pictures of the split that these come from, with those that are trained on: for checks whether two files or
+    /// two runtimes say the same, never for figures.
+    pub fn whole_split(&self) -> &ImageSet {
+        self.held_out.as_ref().map_or(&self.set, |held_out| &held_out.whole)
+    }
+
     /// Which pictures these are, in words.
     pub fn describe(&self) -> String {
         match &self.held_out {
@@ -122,10 +127,12 @@ impl MeasureSet {
                     if matches!(self.role(), Role::Train | Role::Whole) { ", which training reads" } else { "" };
                 format!("the {} pictures of the split `{}`{usual}", self.len(), self.name())
             }
-            Some(HeldOut { split, of, seed }) => format!(
-                "{} of the {of} pictures of `{split}`, held out by their names (division seed {seed}): \
+            Some(HeldOut { whole, seed }) => format!(
+                "{} of the {} pictures of `{}`, held out by their names (division seed {seed}): \
                  no split is there to measure on, and these are never trained on",
-                self.len()
+                self.len(),
+                whole.len(),
+                whole.name()
             ),
         }
     }
@@ -189,7 +196,7 @@ fn divided(source: &ImageSet, seed: u64) -> Division {
     let classes = source.labels().unwrap_or_else(|_| vec![0; source.len()]);
     let (rest, held) = split(source, &held_out(source, &classes, "measure", seed));
     let name = format!("{} (held-out tenth)", source.name());
-    let origin = HeldOut { split: source.name().to_owned(), of: source.len(), seed };
+    let origin = HeldOut { whole: source.clone(), seed };
     Division {
         measure: MeasureSet { set: held.called(&name, Role::Test), held_out: Some(origin) },
         training: watched(&rest, seed),
