@@ -23,8 +23,8 @@ const PICTURES: usize = 4;
 
 /// What one batch through the model says of the stages to come.
 pub(super) struct Ahead {
-    /// Whether the first output is class scores, which certificates need.
-    pub(super) certifiable: bool,
+    /// Whether the first output is class scores, which accuracy and certificates need.
+    pub(super) classifies: bool,
     /// What will not be done, and why, one sentence each.
     pub(super) skipped: Vec<String>,
     /// How long the stages of this program take.
@@ -95,7 +95,7 @@ impl Ahead {
             )),
             None => {}
         }
-        Ok(Self { certifiable: classes.is_some(), skipped, times })
+        Ok(Self { classifies: classes.is_some(), skipped, times })
     }
 }
 

@@ -128,7 +128,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         sources: vec![asked.model.clone(), settings.data()?.to_path_buf()],
     };
     let stages = Stages {
-        certifiable: ahead.certifiable,
+        classifies: ahead.classifies,
         subject: &subject,
         pictures: &pictures,
         remarks: &remarks,

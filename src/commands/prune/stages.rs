@@ -35,8 +35,8 @@ pub(super) const CUT_PLAN: &str = "cut.plan.json";
 
 /// What the stages work on.
 pub(super) struct Stages<'a> {
-    /// Whether the first output is class scores, which certificates need.
-    pub(super) certifiable: bool,
+    /// Whether the first output is class scores, which accuracy and certificates need.
+    pub(super) classifies: bool,
     pub(super) subject: &'a Subject,
     pub(super) pictures: &'a Pictures,
     /// What is to be known about them.
@@ -218,7 +218,7 @@ impl Stages<'_> {
         let side = input.height.min(input.width);
         let settings = self.settings;
         let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
-        let Some(asked) = asked.filter(|_| self.certifiable) else { return Ok(None) };
+        let Some(asked) = asked.filter(|_| self.classifies) else { return Ok(None) };
         let set = self.labelled().unwrap_or_else(|| self.pictures.set.without_labels());
         run.stage("certify", &[], |run| {
             let ran = self.runnables(run)?;
@@ -251,9 +251,10 @@ impl Stages<'_> {
         Ok(Some(accuracy(&ran.path, &set, &self.pictures.input, self.settings.threads()?, &mut shown)?))
     }
 
-    /// What is measured with its labels, where there are any that may be read.
+    /// What is measured with its labels, where there are any that may be read and the model has scores for them.
     fn labelled(&self) -> Option<ImageSet> {
-        (self.settings.labels.unwrap_or(true) && self.pictures.set.has_labels()).then(|| (*self.pictures.set).clone())
+        let read = self.classifies && self.settings.labels.unwrap_or(true);
+        (read && self.pictures.set.has_labels()).then(|| (*self.pictures.set).clone())
     }
 
     fn job(&self, run: &Run, phase: &str, model: PathBuf) -> Result<Job> {
