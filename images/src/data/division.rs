@@ -1,8 +1,9 @@
 //! Which pictures are trained on, which are chosen by and which are measured: never one picture for two of these.
 //!
-//! Every command asks here, with the same [`Choice`], and gets the same pictures. What no split serves is held out: a
-//! picture's place is decided by its own name, so that pictures that are added later move no others. (A class of which
-//! no name falls into the tenth gives the one whose name is nearest to it; a newcomer may take that one's place.)
+//! Every command asks here, with the same [`Choice`], and gets the same pictures. Where no split is there to measure on,
+//! a tenth is held out: a picture's own name decides, so that pictures that are added later move no others there. (A
+//! class of which no name falls into the tenth gives the one whose name is nearest to it; a newcomer may take that one's
+//! place, and never does a picture go from training to measuring.)
 
 use super::{DataError, Dataset, ImageSet, Role};
 use serde::{Deserialize, Serialize};
@@ -194,7 +195,7 @@ impl Training {
 /// One set in three parts. Every class gives at least one picture to be measured.
 fn divided(source: &ImageSet, seed: u64) -> Division {
     let classes = source.labels().unwrap_or_else(|_| vec![0; source.len()]);
-    let (rest, held) = split(source, &held_out(source, &classes, "measure", seed));
+    let (rest, held) = split(source, &held_out(source, &classes, seed));
     let name = format!("{} (held-out tenth)", source.name());
     let origin = HeldOut { whole: source.clone(), seed };
     Division {
@@ -203,20 +204,33 @@ fn divided(source: &ImageSet, seed: u64) -> Division {
     }
 }
 
-/// A training set, of which a part is put aside to watch the training by.
+/// A training set, of which a tenth is put aside to watch the training by. Every class gives its share, so that what
+/// is watched looks like what is trained on even where there is little.
 fn watched(source: &ImageSet, seed: u64) -> Result<Training, DataError> {
-    let mut positions = held_out(source, &vec![0; source.len()], "validation", seed);
-    if positions.len() > MOST_WATCHED {
-        positions.sort_by_key(|position| (place(source, *position, "validation", seed), *position));
-        positions.truncate(MOST_WATCHED);
+    let share = (MOST_WATCHED as f64 / source.len().max(1) as f64).min(1.0 / ONE_IN as f64);
+    let mut classes = BTreeMap::<u32, Vec<(u64, usize)>>::new();
+    for position in 0..source.len() {
+        let class = source.label(position).unwrap_or_default();
+        classes.entry(class).or_default().push((place(source, position, "validation", seed), position));
+    }
+    let mut positions = Vec::new();
+    for class in classes.values_mut() {
+        class.sort_unstable();
+        // A class with a single picture left is trained on.
+        let most = class.len() - 1;
+        let held = ((class.len() as f64 * share).round() as usize).clamp(1.min(most), most);
+        positions.extend(class[..held].iter().map(|(_, position)| *position));
+    }
+    if positions.is_empty() {
+        positions.extend(classes.values().flatten().min().map(|(_, position)| *position));
     }
     let (train, held) = split(source, &positions);
     Training::of(train, held.called(&format!("{} (held-out tenth)", source.name()), Role::Validation))
 }
 
-/// The positions that are held out: those whose names fall into the tenth, and of a class without any the nearest one.
-fn held_out(set: &ImageSet, classes: &[u32], purpose: &str, seed: u64) -> Vec<usize> {
-    let places: Vec<u64> = (0..set.len()).map(|position| place(set, position, purpose, seed)).collect();
+/// The positions that are held out to be measured: those whose names fall into the tenth, and of a class without any the nearest one.
+fn held_out(set: &ImageSet, classes: &[u32], seed: u64) -> Vec<usize> {
+    let places: Vec<u64> = (0..set.len()).map(|position| place(set, position, "measure", seed)).collect();
     let mut nearest = BTreeMap::<u32, usize>::new();
     for (position, class) in classes.iter().enumerate() {
         let first = nearest.entry(*class).or_insert(position);
