@@ -33,13 +33,11 @@ fn no_command_reads_a_picture_that_is_measured() {
     let training = division.training.unwrap();
     assert!(division.measure.is_held_out());
     damage(&division.measure, division.measure.len());
-    let search = |method: &str| json!({ "search": { "method": method, "epochs": 1.0, "batch": 20, "batches": 1 } });
+    let search = |method: &str| json!({ "search": { "method": method, "epochs": 0.3, "batch": 20, "batches": 1 } });
     let tune = || json!({ "teacher": bench.path("model.onnx"), "tune": { "epochs": 1.0, "batch": 20, "batches": 1 } });
-    let cases: [(&'static str, Value); 6] = [
+    let cases: [(&'static str, Value); 4] = [
         ("search", search("csam")),
         ("search", search("taylor")),
-        ("search", search("magnitude")),
-        ("search", search("random")),
         ("tune", tune()),
         ("train", json!({ "fresh": true, "tune": { "epochs": 1.0, "batch": 20 } })),
     ];
