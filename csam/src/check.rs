@@ -1,8 +1,9 @@
 //! `espalier-torch check`: everything that a job does except train.
 //!
 //! The job is read as for `search` (where it has a budget) and for `tune` or `train`: every setting is checked, the model
-//! is opened and lowered, the pictures are found and their labels held against the outputs, and one step of each phase
-//! is computed at the batch it will train with, forward and backward, and timed. Nothing is written.
+//! is opened and lowered, the pictures are found and their labels held against the outputs, their range is held against
+//! the batch normalisations of a network that has learned already, and one step of each phase is computed at the batch
+//! it will train with, forward and backward, and timed. Nothing is written.
 //!
 //! The event `done` holds:
 //!
@@ -55,6 +56,9 @@ impl From<Rehearsal> for Estimate {
 pub fn check(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError> {
     let setup = Setup::of(job, Reading::WhenAsked, &mut events)?;
     setup.check_keep(job)?;
+    if !job.budget.is_empty() || job.teacher.is_some() {
+        setup.check_range()?;
+    }
     let mut clock = Clock { events, stop, keeper: None, device: setup.device };
     let searched = if job.budget.is_empty() { None } else { search::rehearse(job, &setup, &mut clock)? };
     let job = after_search(job, searched);

@@ -107,6 +107,17 @@ pub enum CsamError {
     /// Training without labels and without a teacher.
     #[error("there are no labels to learn from and no teacher; give labelled pictures")]
     NothingToLearn,
+    /// Pictures prepared otherwise than for the network's own training.
+    #[error(
+        "the pictures are not in the network's range: what is normalised by `{statistic}` spreads {times:.3} times as widely \
+         as in its training; prepare them as there (--scale, --mean, --std)"
+    )]
+    OtherRange {
+        /// The stored variance.
+        statistic: String,
+        /// The spread over the pictures, in units of the stored one.
+        times: f64,
+    },
     /// A label that the network has no output for.
     #[error("the pictures have labels up to {label}, but the network has {classes} classes")]
     LabelOutOfRange {

@@ -7,15 +7,15 @@ use images::{
     draw,
     laws::Law,
 };
-use import::lanes::Lanes;
+use import::{lanes::Lanes, ops::Role};
 use sha2::{Digest, Sha256};
-use tch::{Device, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     CsamError,
     events::Events,
     job::Job,
-    network::{Answers, Lowering, Network},
+    network::{Answers, Lowering, Network, Parameter, Pass, Statistics},
     session::{self, Stop},
     subject::Subject,
     train::{
@@ -31,6 +31,12 @@ use crate::{
 
 /// Images of a batch for inserted normalisations, where so many fit.
 const CALIBRATION: usize = 128;
+
+/// Images on which the spread of what normalisations see is measured.
+const SEEN: usize = 8;
+/// How many times as widely, or as narrowly, it may spread as in the file's training. Other pictures than those move it
+/// a few times; values up to 255 where 1 was meant, 255 times.
+const WIDER: f64 = 50.0;
 
 /// A job made ready.
 pub struct Setup {
@@ -181,6 +187,31 @@ impl Setup {
         };
         let classes = losses::scores(&answers)?.size()[1];
         if i64::from(label) >= classes { Err(CsamError::LabelOutOfRange { label, classes }) } else { Ok(answers) }
+    }
+
+    /// Whether the pictures come in the range that the model was trained in, as far as its batch normalisations tell:
+    /// far outside, its answers mean nothing. Each is held against what it stores while those before it normalise by the
+    /// pictures' own statistics, so that one that does not fit spoils none behind it.
+    ///
+    /// # Errors
+    /// They do not.
+    pub fn check_range(&self) -> Result<(), CsamError> {
+        let lowering = Lowering { device: self.device, at_once: self.subject.at_once, ..Lowering::training() };
+        let network = Network::lower(&self.subject.model, None, lowering)?;
+        let variances: Vec<_> = network.measured().into_iter().filter(|leaf| leaf.role == Role::Variance).collect();
+        let spread = |leaf: &Parameter| leaf.tensor.f_sum(Kind::Double)?.f_sqrt()?.f_double_value(&[]);
+        let stored = variances.iter().map(spread).collect::<Result<Vec<_>, _>>()?;
+        let images = prepare(&self.train, &Recipe::plain(0, SEEN.min(self.train.len())), 0, self.device)?.images;
+        let mut pass = Pass { statistics: Statistics::Accumulate { seen: 0 }, ..Pass::default() };
+        no_grad(|| network.answers(&images, &mut pass))?;
+        for (leaf, stored) in variances.iter().zip(stored) {
+            let times = spread(leaf)? / stored;
+            // What stores no spread, and what never moves, has no range.
+            if times.is_finite() && times > 0.0 && !(1.0 / WIDER..=WIDER).contains(&times) {
+                return Err(CsamError::OtherRange { statistic: leaf.name.clone(), times });
+            }
+        }
+        Ok(())
     }
 
     /// What a phase of this job runs with.

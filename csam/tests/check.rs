@@ -56,6 +56,22 @@ fn a_check_says_what_would_fail_later() {
     assert!(checked(&bench, taught_by_nobody).unwrap_err().contains("no teacher"));
 }
 
+/// Values up to 255 into a network trained on values about 1, which gives answers that no training should follow; and
+/// the other way round.
+#[test]
+fn pictures_outside_of_the_networks_range_are_refused() {
+    let bench = Bench::new("residual");
+    for (scale, wider) in [(1.0, true), (1e-8, false)] {
+        let mut job = bench.job("out", json!({}));
+        job.input.scale = scale;
+        job.input.mean = vec![0.0; 3];
+        let recorder = Recorder::default();
+        let sentence = check(&job, recorder.events(), recorder.stop.clone()).unwrap_err().to_string();
+        assert!(sentence.contains("--scale") && sentence.contains("times as widely"), "{sentence}");
+        assert_eq!(sentence.contains("spreads 0."), !wider, "{sentence}");
+    }
+}
+
 #[test]
 fn a_setting_that_does_not_exist_or_does_not_fit_is_named() {
     let bench = Bench::new("residual");
