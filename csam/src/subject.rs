@@ -87,7 +87,8 @@ fn equal(file: &Answers, copy: &Answers) -> Result<bool, CsamError> {
         }
         // What is no number differs from everything.
         let apart = largest(&a.values.f_sub(&b.values)?)?;
-        if !(apart <= TOLERANCE * largest(&a.values)?) {
+        let is_close = apart <= TOLERANCE * largest(&a.values)?;
+        if !is_close {
             return Ok(false);
         }
     }

@@ -37,7 +37,7 @@ fn wide_random_networks_are_cut_exactly() {
             Err(reason) => failures.push(format!("{}: {reason}", case.name)),
         }
     }
-    println!("{cut} of {count} networks were cut, {masked} of them masked directly too");
+    eprintln!("{cut} of {count} networks were cut, {masked} of them masked directly too");
     assert!(failures.is_empty(), "{} of {count} failed:\n{}", failures.len(), failures.join("\n"));
     assert!(cut * 4 >= count * 3, "only {cut} of {count} had lanes");
 }

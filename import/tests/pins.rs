@@ -24,10 +24,13 @@ fn pinned<'a>(lanes: &'a Lanes, weight: &str) -> Vec<(PinCode, &'a str)> {
     pins.map(|pin| (pin.reason.code, pin.reason.place.as_str())).collect()
 }
 
+/// A stored weight whose output channels are pinned, why, and how the name of the place begins.
+type ExpectedPin = (&'static str, PinCode, &'static str);
+
 #[test]
 fn each_place_pins_what_it_touches_and_no_more() {
     let stem = "stem.conv.weight";
-    let expected: [(&str, &[usize], Option<(&str, PinCode, &str)>); 14] = [
+    let expected: [(&str, &[usize], Option<ExpectedPin>); 14] = [
         ("count-as-scale", &[6], Some((stem, PinCode::Counted, "Div"))),
         ("count-as-bound", &[6, 8], None),
         ("count-as-target", &[4, 6], None),

@@ -82,7 +82,7 @@ impl Begun {
     ///
     /// # Errors
     /// When the working folder is gone.
-    pub(super) fn from_settings(&self, settings: &Path) -> Result<Again> {
+    pub(super) fn with_settings(&self, settings: &Path) -> Result<Again> {
         let Again { folder, words } = Again::these_words()?;
         let Given { model, out, teacher, fresh } = &self.given;
         let text = |path: &Path| path.to_string_lossy().into_owned();

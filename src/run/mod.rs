@@ -279,7 +279,7 @@ fn again(folder: &Folder, known: &Begun, opening: &Opening<'_>) -> Result<Again>
     if same && known.given == opening.begun.given {
         Ok(known.again.clone())
     } else {
-        opening.begun.from_settings(&path)
+        opening.begun.with_settings(&path)
     }
 }
 
@@ -422,7 +422,7 @@ mod tests {
             let other = open(&out, &Asked { seed: 2, ..RESUME });
             assert_eq!(other.is_ok(), may);
             if let Ok(mut run) = other {
-                assert_eq!(run.stage("search", &[], |_| Ok(checkpoint.exists())).unwrap(), false);
+                assert!(!run.stage("search", &[], |_| Ok(checkpoint.exists())).unwrap());
             }
         }
     }

@@ -170,7 +170,7 @@ fn appended(mut whole: Output, more: Output, axis: usize) -> Result<Output, Cert
         for block in 0..outer {
             for (part, extent) in [(&whole.values, extents[0]), (&more.values, extents[1])] {
                 let length = extent * stride;
-                values.append(part.pick([block * length..(block + 1) * length]));
+                values.append(part.pick(std::iter::once(block * length..(block + 1) * length)));
             }
         }
         whole.values = values;
