@@ -26,12 +26,14 @@ struct Folder {
 /// Has everything temporary made in one folder from now on, and removes those of processes that were killed. Where there
 /// can be none, whoever needs one will say so.
 pub(crate) fn gather() {
+    // Held from here on: a signal that comes meanwhile waits until there is something to remove.
+    let mut slot = FOLDER.lock().unwrap_or_else(PoisonError::into_inner);
     let all = std::env::temp_dir();
     remove_abandoned(&all);
     let Ok(folder) = Folder::within(&all) else { return };
     // Refused only where it was done before.
     let _ = tempfile::env::override_temp_dir(folder.place.path());
-    *FOLDER.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder);
+    *slot = Some(folder);
 }
 
 /// Removes that folder with everything in it.
