@@ -202,7 +202,7 @@ fn counted(graph: &Graph) -> BTreeSet<StoredId> {
     read.chain(trainable(graph)).collect()
 }
 
-/// Constants that are not read as numbers count for nothing.
+/// Whether a value holds floats in a form that is not read, so that they are missing from the count of parameters.
 fn is_uncounted(value: &Value) -> bool {
     value.origin == Origin::Unread && value.dtype.is_some_and(DType::is_float) && !value.readers.is_empty()
 }

@@ -23,7 +23,7 @@ pub fn parameters(graph: &Graph) -> BTreeMap<StoredId, Parameter> {
         for &(input, role) in node.row.map_or(&[][..], |row| row.parameters) {
             let Some(value) = node.input(input).filter(|&value| graph.value(value).constant) else { continue };
             let parameter = Parameter { role, fan_in: fan_in(graph, node, input) };
-            // What reaches a value has its first role from there.
+            // Of several readers in the same role, the first says how many products are summed.
             if !walked.insert((value, role)) {
                 continue;
             }
