@@ -1,5 +1,4 @@
 //! Jobs on small models and small pictures, in a folder of their own.
-#![allow(dead_code)]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
