@@ -37,7 +37,9 @@ pub(crate) fn listen(advice: &'static str) -> Result<()> {
             None => {
                 complain(&format!("espalier: {}", Interrupted { advice }));
                 scratch::remove();
-                std::process::exit(130);
+                // Not `std::process::exit`: it takes ONNX Runtime's globals down under threads that still compute, and
+                // the process crashes instead of ending with its status.
+                signal_hook::low_level::exit(130);
             }
         }
     })
