@@ -163,6 +163,8 @@ pub struct Tune {
     pub laws: Option<Vec<String>>,
     /// Mirror and shift pictures.
     pub augment: bool,
+    /// Where batch normalisations take their statistics from in the steps of the search and of the training.
+    pub normalise: Normalise,
     /// Decay of a running average of the weights that is returned in their place; 0 is none.
     pub ema: f64,
     /// Radius ρ of a weight perturbation (SAM); 0 is none. Doubles the copies.
@@ -198,6 +200,18 @@ pub enum MethodName {
     Magnitude,
     Taylor,
     Random,
+}
+
+/// Where batch normalisations take mean and variance from in a training step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalise {
+    /// From the batch, unless that alone changes what the dense network says of the pictures.
+    Auto,
+    /// From the batch.
+    Batch,
+    /// From what is stored, which stays as it is.
+    Stored,
 }
 
 /// What stands for a removed lane at its readers.
@@ -325,6 +339,7 @@ impl Default for Tune {
             transformed: 0.5,
             laws: None,
             augment: true,
+            normalise: Normalise::Auto,
             ema: 0.0,
             sam: 0.0,
             batches: 50,

@@ -19,8 +19,9 @@ use crate::{
     train::{
         Clock, Rehearsal,
         feed::{Recipe, prepare},
+        statistics::Normalising,
         teacher::units,
-        team::Replica,
+        team::{Replica, Shares},
     },
 };
 
@@ -37,7 +38,8 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
     let network = setup.trainable(job)?;
     let mut clock = setup.clock(job, "search", events, stop)?;
     let method = named(job.search.method);
-    let choice = on_ground(job, &setup, &network, |ground| method.choose(ground, &mut clock))?;
+    let normalising = normalising(job, &setup, &network, &mut clock)?;
+    let choice = on_ground(job, &setup, &network, normalising, |ground| method.choose(ground, &mut clock))?;
     let origin = format!("{}, {:?} widths, seed {}", method.name(), job.search.allocation, job.seed).to_lowercase();
     let mut plan = Plan::from_kept(&setup.subject.model.graph, &setup.lanes, &choice.kept, origin);
     // A search that trained weights did so with nothing in place of what it removed.
@@ -56,7 +58,7 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
 /// As [`search`].
 pub(crate) fn rehearse(job: &Job, setup: &Setup, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
     let network = setup.copy()?;
-    on_ground(job, setup, &network, |ground| named(job.search.method).rehearse(ground, clock))
+    on_ground(job, setup, &network, Normalising::ByBatch, |ground| named(job.search.method).rehearse(ground, clock))
 }
 
 /// Does something with all that a method is given.
@@ -64,6 +66,7 @@ fn on_ground<T>(
     job: &Job,
     setup: &Setup,
     network: &Network,
+    normalising: Normalising,
     work: impl FnOnce(&Ground<'_>) -> Result<T, CsamError>,
 ) -> Result<T, CsamError> {
     setup.check_answers(network)?;
@@ -72,6 +75,7 @@ fn on_ground<T>(
     let teach = || setup.teacher(&setup.subject, job.search.task.beta, units.clone());
     work(&Ground {
         portions,
+        normalising,
         network,
         lanes: &setup.lanes,
         norms: &score::magnitude(&setup.subject.model.graph, &setup.lanes)?,
@@ -87,6 +91,17 @@ fn on_ground<T>(
         threads: job.threads,
         device: setup.device,
     })
+}
+
+/// What normalisations do in the steps of a method that takes steps.
+fn normalising(job: &Job, setup: &Setup, network: &Network, clock: &mut Clock) -> Result<Normalising, CsamError> {
+    if job.search.method != MethodName::Csam {
+        return Ok(Normalising::AsStored);
+    }
+    let portions = setup.portions(job, network)?;
+    let units = units(network, &setup.train, portions.look, setup.device)?;
+    let images = portions.search / Shares::of(job.threads, portions.search, setup.device).parts;
+    setup.normalising(job, network, images, &units, &mut clock.events)
 }
 
 fn budgets(job: &Job) -> Result<Vec<Budget>, CsamError> {

@@ -21,10 +21,11 @@ use crate::{
     train::{
         Clock,
         checkpoint::Keeper,
-        feed::{Recipe, prepare},
+        feed::{Recipe, augment, prepare},
         losses::{self, Units},
         portions::Portions,
         samples::Samples,
+        statistics::Normalising,
         teacher::{Teacher, predict},
     },
 };
@@ -126,9 +127,48 @@ impl Setup {
     /// # Errors
     /// An operator cannot be lowered.
     pub fn trainable(&self, job: &Job) -> Result<Network, CsamError> {
-        let mut network = self.copy()?;
+        self.calibrated(self.copy()?, job)
+    }
+
+    /// Measures the normalisations that were inserted.
+    fn calibrated(&self, mut network: Network, job: &Job) -> Result<Network, CsamError> {
         network.measure_inserted(calibration(&self.train, self.portions(job, &network)?, self.device)?)?;
         Ok(network)
+    }
+
+    /// What normalisations do while the network of this job is trained, with a note where that is not the usual.
+    ///
+    /// # Errors
+    /// The dense network cannot be run.
+    pub fn normalising(
+        &self,
+        job: &Job,
+        dense: &Network,
+        images: usize,
+        units: &Units,
+        events: &mut Events,
+    ) -> Result<Normalising, CsamError> {
+        let (pictures, recipe) = ((&*self.train, self.device), self.recipe(job, images));
+        let (found, apart) = Normalising::of(job.tune.normalise, dense, pictures, &recipe, units, &job.tune.task)?;
+        if let (Normalising::AsStored, Some(apart)) = (found, apart) {
+            events.note(&format!(
+                "batch normalisations keep their stored statistics, since those of these pictures alone change the dense \
+                 network's answers (a loss of {apart:.2})"
+            ));
+        }
+        Ok(found)
+    }
+
+    /// What a training step of so many images is made of.
+    pub fn recipe(&self, job: &Job, images: usize) -> Recipe {
+        Recipe {
+            seed: job.seed,
+            batch: images,
+            augment: augment(job.tune.augment, &job.input),
+            laws: self.laws.clone(),
+            transformed: (job.tune.transformed * images as f64).round() as usize,
+            draws: 1,
+        }
     }
 
     /// Lowers the model for training, to follow what [`trainable`](Self::trainable) gives.
@@ -136,13 +176,21 @@ impl Setup {
     /// # Errors
     /// An operator cannot be lowered.
     pub fn copy(&self) -> Result<Network, CsamError> {
-        let lowering = Lowering {
-            device: self.device,
-            normalise_folded: true,
-            at_once: self.subject.at_once,
-            ..Lowering::training()
-        };
-        Ok(Network::lower(&self.subject.model, Some(&self.lanes), lowering)?)
+        self.lowered(&self.subject, Some(&self.lanes))
+    }
+
+    /// Lowers another model of this job as if it were to be trained.
+    ///
+    /// # Errors
+    /// An operator cannot be lowered.
+    pub fn as_trained(&self, subject: &Subject, job: &Job) -> Result<Network, CsamError> {
+        self.calibrated(self.lowered(subject, None)?, job)
+    }
+
+    fn lowered(&self, subject: &Subject, lanes: Option<&Lanes>) -> Result<Network, CsamError> {
+        let lowering =
+            Lowering { device: self.device, normalise_folded: true, at_once: subject.at_once, ..Lowering::training() };
+        Ok(Network::lower(&subject.model, lanes, lowering)?)
     }
 
     /// Lowers a model as a teacher.

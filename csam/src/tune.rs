@@ -27,12 +27,13 @@ use crate::{
         checkpoint::State,
         drive,
         drive::Outcome,
-        feed::{Recipe, augment},
+        feed::Recipe,
         losses::{self, Targets, Units},
         portions::Portions,
         rate,
         samples::Samples,
         schedule::Schedule,
+        statistics::Normalising,
         teacher::{Teacher, units},
         team::{Part, Replica, Shares, Slope, Team},
         validate::{Judge, Quality, Watch},
@@ -59,8 +60,9 @@ pub fn tune(job: &Job, name: &'static str, mut events: Events, stop: Stop) -> Re
     let mut clock = setup.clock(job, name, events, stop)?;
     let teacher = teaching.as_ref().map(Teaching::teacher).transpose()?;
     let judge = judge(job, &validation, teacher.as_ref(), portions, setup.device);
-    let course =
-        Course { name, job, setup: &setup, judge: &judge, network: &network, teaching: teaching.as_ref(), portions };
+    let normalising = normalising(job, &setup, &network, teaching.as_ref(), portions, &mut clock.events)?;
+    let teaching = teaching.as_ref();
+    let course = Course { name, job, setup: &setup, judge: &judge, network: &network, teaching, normalising, portions };
     let Taught { progress, quality, best, rate } = course.run(&mut clock)?;
     let tensors = network.write_back()?;
     let replacement = |name: &String| Replacement { name: name.clone(), shape: TensorShape::Slim };
@@ -106,10 +108,37 @@ pub(crate) fn rehearse(job: &Job, setup: &Setup, clock: &mut Clock) -> Result<Re
     let validation = setup.validation(job, Reading::WhenAsked)?;
     let teacher = teaching.as_ref().map(Teaching::teacher).transpose()?;
     let judge = judge(job, &validation, teacher.as_ref(), portions, setup.device);
-    let course =
-        Course { name: "tune", job, setup, judge: &judge, network: &network, teaching: teaching.as_ref(), portions };
+    // A step takes as long by either statistics.
+    let normalising = Normalising::ByBatch;
+    let teaching = teaching.as_ref();
+    let course = Course { name: "tune", job, setup, judge: &judge, network: &network, teaching, normalising, portions };
     let classes = setup.check_answers(&network)?.scores()?.map(|scores| scores.size()[1]);
     Ok(Rehearsed { classes, batch: portions.tune, rehearsal: course.rehearse(clock)? })
+}
+
+/// What normalisations do, as far as the dense network tells: a new one has to find its statistics first.
+fn normalising(
+    job: &Job,
+    setup: &Setup,
+    network: &Network,
+    teaching: Option<&Teaching<'_>>,
+    portions: Portions,
+    events: &mut Events,
+) -> Result<Normalising, CsamError> {
+    if job.fresh {
+        return Ok(Normalising::ByBatch);
+    }
+    let images = portions.tune / Shares::of(job.threads, portions.tune, setup.device).parts;
+    match teaching {
+        Some(teaching) => {
+            let dense = setup.as_trained(&teaching.subject, job)?;
+            setup.normalising(job, &dense, images, &teaching.units, events)
+        }
+        None => {
+            let units = units(network, &setup.train, portions.look, setup.device)?;
+            setup.normalising(job, network, images, &units, events)
+        }
+    }
 }
 
 fn judge<'a>(
@@ -176,6 +205,7 @@ struct Course<'a> {
     judge: &'a Judge<'a>,
     network: &'a Network,
     teaching: Option<&'a Teaching<'a>>,
+    normalising: Normalising,
     portions: Portions,
 }
 
@@ -240,7 +270,11 @@ impl Course<'_> {
         Lessons::new(self, Team::of(self.network, self.judge.teacher, self.shares(), &copies)?)
     }
 
+    /// Statistics of the network as it is now, where those of these pictures are what it goes by.
     fn measure(&self, clock: &mut Clock) -> Result<(), CsamError> {
+        if self.normalising == Normalising::AsStored {
+            return Ok(());
+        }
         let batches = (self.job.tune.batches, self.portions.look);
         batch_norm::measure(self.network, &self.setup.train, self.job.seed, batches, clock)
     }
@@ -255,16 +289,7 @@ impl Course<'_> {
     }
 
     fn recipe(&self) -> Recipe {
-        let tune = &self.job.tune;
-        let batch = self.portions.tune / self.shares().parts;
-        Recipe {
-            seed: self.job.seed,
-            batch,
-            augment: augment(tune.augment, &self.job.input),
-            laws: self.setup.laws.clone(),
-            transformed: (tune.transformed * batch as f64).round() as usize,
-            draws: 1,
-        }
+        self.setup.recipe(self.job, self.portions.tune / self.shares().parts)
     }
 
     /// Steps that remain after what a search has used.
@@ -282,6 +307,7 @@ struct Lessons<'a> {
     name: &'static str,
     team: Team<'a>,
     tune: &'a Tune,
+    normalising: Normalising,
     weights: Weights,
     average: Option<Average>,
     schedule: Schedule,
@@ -299,6 +325,7 @@ impl<'a> Lessons<'a> {
             name: course.name,
             team,
             tune,
+            normalising: course.normalising,
             average: Average::of(&weights, tune.ema)?,
             weights,
             schedule: Schedule { rate, warm_up: tune.warm_up, total: course.steps(), falls: true },
@@ -345,10 +372,10 @@ impl Phase for Lessons<'_> {
     }
 
     fn step(&mut self, step: u64, parts: &mut [Part]) -> Result<Outcome, CsamError> {
-        let (tune, team, moves) = (self.tune, &self.team, self.moves());
+        let (tune, team, normalising, moves) = (self.tune, &self.team, self.normalising, self.moves());
         let mut value = 0.0;
         let gradients = self.weights.gradients(tune.sam, &mut |first| {
-            let statistics = if first && moves { Statistics::BatchUpdate } else { Statistics::Batch };
+            let statistics = if first && moves { normalising.moving() } else { normalising.still() };
             let found = team.run(parts, &|network, teacher, part| slope(tune, network, teacher, part, statistics))?;
             let Slope { loss, gradients, .. } = Slope::mean(found)?;
             if first {

@@ -58,6 +58,23 @@ fn one_at_a_time() -> Vec<u8> {
     net.finish()
 }
 
+/// A network of maps whose stored statistics are of brighter and livelier pictures than these.
+fn from_elsewhere() -> Vec<u8> {
+    let mut net = Builder::new("elsewhere", 13, 5);
+    let x = net.input("pictures", &[BATCH, Dim::Is(3), Dim::Is(8), Dim::Is(8)]);
+    let w = net.drawn("w", &[8, 3, 3, 3], 0.0, 0.4);
+    let x = net.node("Conv", &[&x, &w], vec![ints("pads", &[1, 1, 1, 1])]);
+    let mut each = |name: &str, value: f32| net.drawn(name, &[8], value, 0.0);
+    let [scale, shift, mean, variance] =
+        [each("scale", 1.0), each("shift", 0.5), each("mean", 2.0), each("variance", 25.0)];
+    let x = net.node("BatchNormalization", &[&x, &scale, &shift, &mean, &variance], vec![]);
+    let x = net.node("Relu", &[&x], vec![]);
+    let w = net.drawn("map", &[2, 8, 1, 1], 0.0, 0.4);
+    let x = net.node("Conv", &[&x, &w], vec![]);
+    net.output(&x, &[BATCH, Dim::Is(2), Dim::Is(8), Dim::Is(8)]);
+    net.finish()
+}
+
 const BATCH: Dim = Dim::Symbol("batch");
 
 fn noise(count: i64) -> Tensor {
@@ -162,4 +179,22 @@ fn a_network_of_one_image_at_a_time_is_trained_image_by_image() {
     let (told, losses) = tuned(&bench, "model.onnx", settings);
     assert_eq!((losses.len(), told["copies"].as_u64().is_some()), (16, true));
     assert!(losses.iter().all(|loss| loss.is_finite()));
+}
+
+#[test]
+fn a_network_that_its_batches_do_not_explain_keeps_its_stored_statistics() {
+    let bench = Bench::with(&from_elsewhere());
+    let first = |normalise: &str| {
+        let settings = json!({ "epochs": 2.0, "batch": 24, "augment": false, "normalise": normalise, "rate": 1e-6 });
+        tuned(&bench, "model.onnx", settings).1[0]
+    };
+    // The network learns from itself: there is nothing to make good.
+    assert!(first("batch") > 0.25 && first("auto") < 1e-6, "{} {}", first("batch"), first("auto"));
+    let plan = std::fs::read_to_string(bench.path("out/plan.json")).unwrap();
+    assert!(!plan.contains("\"mean\"") && !plan.contains("\"variance\""), "{plan}");
+    let job = bench.job("search", json!({ "labels": false, "tune": { "batch": 24 }, "search": { "rounds": 2 } }));
+    let recorder = Recorder::default();
+    search(&job, recorder.events(), recorder.stop.clone()).unwrap();
+    let told = recorder.told();
+    assert!(told.iter().any(|event| event["text"].as_str().is_some_and(|t| t.contains("stored statistics"))), "{told:?}");
 }

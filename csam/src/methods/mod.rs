@@ -15,7 +15,10 @@ use crate::{
     CsamError,
     job::{MethodName, Search, Tune},
     network::Network,
-    train::{Clock, Rehearsal, portions::Portions, samples::Samples, teacher::Teacher, team::Replica},
+    train::{
+        Clock, Rehearsal, portions::Portions, samples::Samples, statistics::Normalising, teacher::Teacher,
+        team::Replica,
+    },
 };
 
 /// What every method is given.
@@ -30,6 +33,8 @@ pub struct Ground<'a> {
     pub budgets: &'a [Budget],
     /// The dense network as it was.
     pub teacher: &'a Teacher,
+    /// What normalisations do in steps that train.
+    pub normalising: Normalising,
     /// Makes copies of both for further threads.
     pub replica: &'a dyn Fn() -> Result<Replica, CsamError>,
     /// Images at once.

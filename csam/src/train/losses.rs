@@ -54,6 +54,14 @@ fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor, CsamError> 
     Ok(logits.f_cross_entropy_loss(labels, None::<Tensor>, Reduction::None, -100, 0.0)?)
 }
 
+/// How far answers are from a teacher's, per image: the mean over all answers of [`distance`].
+///
+/// # Errors
+/// They are another network's, or libtorch refuses.
+pub fn apart(answers: &Answers, teacher: &Answers, units: &Units, task: &Task) -> Result<Tensor, CsamError> {
+    distillation(answers, teacher, units, false, task)
+}
+
 fn distillation(
     student: &Answers,
     teacher: &Answers,

@@ -15,6 +15,7 @@ pub mod rate;
 pub mod sam;
 pub mod samples;
 pub mod schedule;
+pub mod statistics;
 pub mod teacher;
 pub mod team;
 pub mod validate;

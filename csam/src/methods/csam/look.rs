@@ -9,6 +9,7 @@ use crate::{
     network::{Answers, Masks, Network, Pass, Statistics},
     train::{
         feed::Batch,
+        statistics::Normalising,
         teacher::Teacher,
         team::{Part, Slope},
         weights::backward,
@@ -18,6 +19,7 @@ use crate::{
 /// What is looked at.
 pub(super) struct Look<'a> {
     pub search: &'a Search,
+    pub normalising: Normalising,
     pub network: &'a Network,
     /// m, as a leaf.
     pub still: Tensor,
@@ -50,18 +52,18 @@ impl Look<'_> {
     /// All branches that the loss asks for. Only the clean one moves statistics.
     fn views(&self, batch: &Batch) -> Result<Views, CsamError> {
         let (search, moved) = (self.search, self.moved.as_ref().unwrap_or(&self.still));
-        let clean = batch.clean()?;
+        let (clean, still) = (batch.clean()?, self.normalising.still());
         let changed = match batch.k {
             0 => None,
-            _ if search.twin => Some(self.branch(&batch.changed()?, moved, Statistics::Batch)?),
-            _ => Some(self.branch(&batch.changed()?, &self.still, Statistics::Batch)?),
+            _ if search.twin => Some(self.branch(&batch.changed()?, moved, still)?),
+            _ => Some(self.branch(&batch.changed()?, &self.still, still)?),
         };
         let moved = match search.stability {
             Stability::Off => None,
             _ if search.twin => None,
-            _ => Some(self.branch(&clean, moved, Statistics::Batch)?),
+            _ => Some(self.branch(&clean, moved, still)?),
         };
-        let statistics = if self.updates { Statistics::BatchUpdate } else { Statistics::Batch };
+        let statistics = if self.updates { self.normalising.moving() } else { still };
         Ok(Views { clean: self.branch(&clean, &self.still, statistics)?, changed, moved })
     }
 

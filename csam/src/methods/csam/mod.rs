@@ -232,9 +232,9 @@ impl<'a> Hunt<'a> {
 
     /// ∂L/∂m at m.
     fn slope_at(&self, still: &[f32], parts: &mut [Part]) -> Result<Vec<f64>, CsamError> {
-        let (search, device) = (self.ground.search, self.ground.device);
+        let Ground { search, device, normalising, .. } = *self.ground;
         let found = self.team.run(parts, &|network, teacher, part| {
-            let look = Look { search, network, still: leaf(still, device)?, moved: None, updates: false };
+            let look = Look { search, normalising, network, still: leaf(still, device)?, moved: None, updates: false };
             look.slope(teacher, part, &[])
         })?;
         let mut slope = vec![0.0; self.kept.0.len()];
@@ -306,7 +306,7 @@ impl Phase for Hunt<'_> {
     }
 
     fn step(&mut self, step: u64, parts: &mut [Part]) -> Result<Outcome, CsamError> {
-        let (search, device) = (self.ground.search, self.ground.device);
+        let Ground { search, device, normalising, .. } = *self.ground;
         let (budgets, begins) = self.budgets(step);
         self.choose_mask(&budgets, begins)?;
         let soft = self.project(&budgets);
@@ -319,7 +319,8 @@ impl Phase for Hunt<'_> {
                 let weights = if search.train_weights { leaves(network) } else { Vec::new() };
                 let moved = moved.map(|moved| leaf(moved, device)).transpose()?;
                 let updates = first && search.train_weights;
-                Look { search, network, still: leaf(still, device)?, moved, updates }.slope(teacher, part, &weights)
+                Look { search, normalising, network, still: leaf(still, device)?, moved, updates }
+                    .slope(teacher, part, &weights)
             })?;
             let Slope { loss, figures, gradients } = Slope::mean(found)?;
             told.get_or_insert((loss, figures));
