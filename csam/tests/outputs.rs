@@ -196,5 +196,8 @@ fn a_network_that_its_batches_do_not_explain_keeps_its_stored_statistics() {
     let recorder = Recorder::default();
     search(&job, recorder.events(), recorder.stop.clone()).unwrap();
     let told = recorder.told();
-    assert!(told.iter().any(|event| event["text"].as_str().is_some_and(|t| t.contains("stored statistics"))), "{told:?}");
+    assert!(
+        told.iter().any(|event| event["text"].as_str().is_some_and(|t| t.contains("stored statistics"))),
+        "{told:?}"
+    );
 }

@@ -57,8 +57,7 @@ fn a_loss_that_runs_away_takes_the_phase_back_twice_and_then_ends_it() {
 fn a_phase_that_went_back_is_interrupted_and_resumed_to_the_same_bytes() {
     let bench = Bench::new("residual");
     // Found by trying: it runs away at this rate, and holds at a quarter of it.
-    let settings =
-        json!({ "epochs": 4.0, "batch": 12, "batches": 1, "rate": RUNS_AWAY, "warm_up": 0, "validate": 1.0 });
+    let settings = json!({ "normalise": "batch", "epochs": 4.0, "batch": 12, "batches": 1, "rate": RUNS_AWAY, "warm_up": 0, "validate": 1.0 });
     let whole = taught(&bench, "whole", settings.clone());
     let recorder = Recorder::default();
     run(&whole, &recorder).unwrap();
