@@ -11,8 +11,8 @@ use super::{CostModel, Group, Lane, LaneId, Lanes, Pin, Reader, Refused, Slot};
 use crate::graph::{Dim, Graph, Node, Origin, StoredId, StoredTensor, ValueId};
 
 /// A graph whose nodes go over more labelled indices than this, all together, is left whole.
-/// Large networks stay far below; files are made that do not.
-const MOST_WALKED: usize = 1 << 24;
+/// Networks of 500 nodes go over a million and a half at most; files are made that go over any number.
+const MOST_WALKED: usize = 1 << 23;
 
 /// Runs the whole analysis.
 pub(crate) fn analyse(graph: &Graph, keep: &[String], refused: &Refused) -> Lanes {
