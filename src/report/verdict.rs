@@ -1,6 +1,6 @@
 //! What a run comes to, in one line, and what speaks against its result.
 
-use certify::answers::{Answers, Measure, OutputAnswers};
+use certify::answers::{Answers, Measure};
 use certify::latency::Compared;
 use certify::statistics::paired::Interval;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use crate::numbers::percent;
 const MOST_LOST: f64 = 0.05;
 /// So is a share of same answers (of pixels, of explained variance) below this.
 const FEWEST_SAME: f64 = 0.95;
+/// So is a picture with more noise than this, in decibels: where differences begin to be seen.
+const LEAST_PSNR: f64 = 30.0;
 
 /// The line, and warnings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,14 +68,15 @@ fn lost(Interval { difference, lower, upper }: Interval) -> String {
     format!("{:.1} ± {:.1} points {way}", difference.abs() * 100.0, (upper - lower) * 50.0)
 }
 
-/// How near the answers are, output by output.
+/// How near the answers are, by the output that is farthest.
 fn same(answers: &Answers) -> String {
-    let of = |output: &OutputAnswers| output.measure.map(|measure| format!("`{}` {measure}", output.output));
-    let all: Vec<String> = answers.outputs.iter().filter_map(of).collect();
-    match all.as_slice() {
-        [] => "answers not comparable".to_owned(),
-        [only] => only.clone(),
-        [first, rest @ ..] => format!("{first} (and {} more outputs)", rest.len()),
+    let measured = answers.outputs.iter().filter_map(|output| Some((output, output.measure?)));
+    let margin = |measure: Measure| held(measure).map_or(f64::INFINITY, |held| held.margin);
+    let worst = measured.clone().min_by(|(_, a), (_, b)| margin(*a).total_cmp(&margin(*b)));
+    let Some((output, measure)) = worst else { return "answers not comparable".to_owned() };
+    match measured.count() - 1 {
+        0 => format!("`{}` {measure}", output.output),
+        others => format!("`{}` {measure} (the worst of {} outputs)", output.output, others + 1),
     }
 }
 
@@ -91,28 +94,41 @@ fn warnings(figures: &Figures<'_>) -> Vec<String> {
         format!("{:.1} points of accuracy are lost, more than {:.0}", lost.difference * 100.0, MOST_LOST * 100.0)
     });
     let outputs = figures.answers.outputs.iter().filter_map(|output| {
-        let (what, share) = nearness(output.measure?)?;
-        let few = share < FEWEST_SAME;
-        few.then(|| format!("`{}` has {what} of {}, less than {}", output.output, percent(share), percent(FEWEST_SAME)))
+        let held = held(output.measure?).filter(|held| held.margin < 1.0)?;
+        Some(format!("`{}` has {}", output.output, held.told))
     });
     lost.into_iter().chain(outputs).collect()
 }
 
-/// The share that a measure is held to; pictures have none that holds for all.
-fn nearness(measure: Measure) -> Option<(&'static str, f64)> {
-    match measure {
-        Measure::Classes { same } => Some(("a share of same answers", same.share)),
-        Measure::Map { same, .. } => Some(("a share of same pixels", same)),
-        Measure::Values { explained_variance, .. } => Some(("an explained variance", explained_variance?)),
-        Measure::Image { .. } => None,
-    }
+/// A measure against what it should be.
+struct Held {
+    /// Below 1 it is less than it should be.
+    margin: f64,
+    /// Both, in words.
+    told: String,
+}
+
+/// What a measure is held to.
+fn held(measure: Measure) -> Option<Held> {
+    let (what, share) = match measure {
+        Measure::Classes { same } => ("a share of same answers", same.share),
+        Measure::Map { same, .. } => ("a share of same pixels", same),
+        Measure::Values { explained_variance, .. } => ("an explained variance", explained_variance?),
+        Measure::Image { psnr, .. } => {
+            let psnr = psnr?;
+            let told = format!("a PSNR of {psnr:.1} dB, less than {LEAST_PSNR:.0} dB");
+            return Some(Held { margin: psnr / LEAST_PSNR, told });
+        }
+    };
+    let told = format!("{what} of {}, less than {}", percent(share), percent(FEWEST_SAME));
+    Some(Held { margin: share / FEWEST_SAME, told })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::sample::report;
     use super::*;
-    use certify::answers::Collapse;
+    use certify::answers::{Collapse, OutputAnswers};
 
     fn verdict(change: impl FnOnce(&mut Answers), lost: Option<Interval>) -> Verdict {
         let report = report();
@@ -147,6 +163,23 @@ mod tests {
                 "WARNING: `scores` has a share of same answers of 90.00 %, less than 95.00 %."
             ]
         );
+    }
+
+    #[test]
+    fn the_output_that_is_farthest_comes_first() {
+        let near = Measure::Values { relative_error: None, cosine: None, explained_variance: Some(0.99) };
+        let far = Measure::Image { psnr: Some(21.0), peak: 1.0 };
+        let found = verdict(
+            |answers| {
+                answers.outputs[0].measure = Some(near);
+                let second =
+                    OutputAnswers { output: "picture".to_owned(), measure: Some(far), ..answers.outputs[0].clone() };
+                answers.outputs.push(second);
+            },
+            None,
+        );
+        assert!(found.line.contains("`picture` PSNR 21.0 dB (the worst of 2 outputs)"), "{}", found.line);
+        assert_eq!(found.warnings, ["`picture` has a PSNR of 21.0 dB, less than 30 dB"]);
     }
 
     #[test]

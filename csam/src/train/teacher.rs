@@ -111,43 +111,58 @@ const MEASURED: usize = 256;
 /// moved that much: what hardly moves is not worth all the attention.
 const LEAST: f64 = 1e-3;
 
-/// The standard deviation of each channel of each answer, over pictures and places. Without numbers there are none.
+/// How far each channel of each answer moves over pictures: the standard deviation at each place, root mean square over
+/// places. What differs between places alone, as boxes do that stand each at its own corner, is no answer to a picture.
+/// Without numbers there are none.
 ///
 /// # Errors
 /// The network cannot be run.
 pub fn units(network: &Network, samples: &Samples, at_once: usize, device: tch::Device) -> Result<Units, CsamError> {
     let recipe = Recipe::plain(0, at_once);
-    let mut sums: Vec<[Vec<f64>; 2]> = Vec::new();
-    let mut seen = 0.0;
+    let mut sums: Vec<Moments> = Vec::new();
     for step in 0..MEASURED.min(samples.len()).div_ceil(at_once).max(1) {
         let batch = prepare(samples, &recipe, step as u64, device)?;
         let answers = no_grad(|| predict(network, &batch.images))?;
         if !answers.have_units() {
             return Ok(Vec::new());
         }
-        let moments = answers.0.iter().map(moments).collect::<Result<Vec<_>, _>>()?;
-        seen += 1.0;
+        let moments = answers.0.iter().map(Moments::of).collect::<Result<Vec<_>, _>>()?;
         match sums.is_empty() {
             true => sums = moments,
-            false => sums.iter_mut().flatten().zip(moments.iter().flatten()).for_each(|(sum, new)| {
-                sum.iter_mut().zip(new).for_each(|(sum, new)| *sum += new);
-            }),
+            false => sums.iter_mut().zip(moments).try_for_each(|(sum, new)| sum.add(&new))?,
         }
     }
-    Ok(sums.into_iter().map(|[mean, square]| deviations(&mean, &square, seen)).collect())
+    Ok(sums.iter().map(Moments::deviations).collect::<Result<_, _>>()?)
 }
 
-/// Mean and mean square of each channel.
-fn moments(answer: &Answer) -> Result<[Vec<f64>; 2], tch::TchError> {
-    let wide = answer.values.f_to_kind(tch::Kind::Double)?.f_flatten(0, 1)?;
-    let mean = |values: &Tensor| Vec::try_from(values.f_mean_dim(0i64, false, tch::Kind::Double)?);
-    Ok([mean(&wide)?, mean(&wide.f_square()?)?])
+/// Sums over pictures at each place and channel of an answer.
+struct Moments {
+    pictures: f64,
+    sum: Tensor,
+    squares: Tensor,
 }
 
-fn deviations(mean: &[f64], square: &[f64], seen: f64) -> Vec<f32> {
-    let deviation = |(mean, square): (&f64, &f64)| (square / seen - (mean / seen).powi(2)).max(0.0).sqrt();
-    let all: Vec<f64> = mean.iter().zip(square).map(deviation).collect();
-    let liveliest = all.iter().copied().fold(0.0, f64::max);
-    let least = if liveliest > 0.0 { LEAST * liveliest.min(1.0) } else { 1.0 };
-    all.iter().map(|deviation| deviation.max(least) as f32).collect()
+impl Moments {
+    fn of(answer: &Answer) -> Result<Self, tch::TchError> {
+        let wide = answer.values.f_to_kind(tch::Kind::Double)?;
+        let sum = |values: &Tensor| values.f_sum_dim_intlist(0i64, false, tch::Kind::Double);
+        Ok(Self { pictures: wide.size()[0] as f64, sum: sum(&wide)?, squares: sum(&wide.f_square()?)? })
+    }
+
+    fn add(&mut self, other: &Self) -> Result<(), tch::TchError> {
+        self.pictures += other.pictures;
+        self.sum = self.sum.f_add(&other.sum)?;
+        self.squares = self.squares.f_add(&other.squares)?;
+        Ok(())
+    }
+
+    /// One deviation per channel.
+    fn deviations(&self) -> Result<Vec<f32>, tch::TchError> {
+        let mean = self.sum.f_div_scalar(self.pictures)?;
+        let variance = self.squares.f_div_scalar(self.pictures)?.f_sub(&mean.f_square()?)?.f_clamp_min(0.0)?;
+        let all = Vec::<f64>::try_from(variance.f_mean_dim(0i64, false, tch::Kind::Double)?.f_sqrt()?)?;
+        let liveliest = all.iter().copied().fold(0.0, f64::max);
+        let least = if liveliest > 0.0 { LEAST * liveliest.min(1.0) } else { 1.0 };
+        Ok(all.iter().map(|deviation| deviation.max(least) as f32).collect())
+    }
 }
