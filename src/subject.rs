@@ -2,25 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use import::Model;
 use import::graph::InputSizes;
-use import::lanes::{Amount, Budget, Group, Lanes, Plan, Quantity, Refused};
+use import::lanes::{Amount, Budget, CostModel, Group, Lanes, Plan, Quantity, Refused};
 use import::proto::ModelFile;
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::{bytes, count};
 
-/// A model file with its lanes.
+/// A model file with its lanes, which are worked out when they are first asked for.
 pub(crate) struct Subject {
     /// The file.
     pub(crate) path: PathBuf,
     /// What it says.
     pub(crate) model: Model,
-    /// What may be cut.
-    pub(crate) lanes: Lanes,
+    lanes: OnceLock<Lanes>,
     keep: Vec<String>,
     /// Lanes that are left whole since no cut of them was exact.
     refused: Refused,
@@ -127,7 +127,7 @@ pub(crate) struct Reached {
 }
 
 impl Subject {
-    /// Opens a model and analyses its lanes; stored tensors whose name contains one of `keep` stay whole.
+    /// Opens a model; stored tensors whose name contains one of `keep` stay whole.
     ///
     /// # Errors
     /// When the file is no readable model, or something that is to be kept is not in it.
@@ -141,26 +141,33 @@ impl Subject {
                 "no stored tensor has `{nothing}` in its name, so --keep keeps nothing; `espalier inspect` lists them"
             ));
         }
-        let lanes = Lanes::of(&model.graph, keep);
-        Ok(Self { path: path.to_path_buf(), model, lanes, keep: keep.to_vec(), refused: Refused::new() })
+        let (path, lanes) = (path.to_path_buf(), OnceLock::new());
+        Ok(Self { path, model, lanes, keep: keep.to_vec(), refused: Refused::new() })
     }
 
-    /// Analyses a changed model in memory; data files are looked for where this one has its own.
+    /// A changed model in memory; data files are looked for where this one has its own.
     ///
     /// # Errors
     /// When the bytes are no readable model.
     pub(crate) fn of_bytes(&self, bytes: Bytes) -> Result<Self> {
         let file = ModelFile { path: self.model.file.path.clone(), ..ModelFile::from_bytes(bytes)? };
         let model = Model::from_file(file, &InputSizes::default())?;
-        let lanes = Lanes::of(&model.graph, &[]);
-        Ok(Self { path: self.path.clone(), model, lanes, keep: Vec::new(), refused: Refused::new() })
+        let (path, lanes) = (self.path.clone(), OnceLock::new());
+        Ok(Self { path, model, lanes, keep: Vec::new(), refused: Refused::new() })
     }
 
-    /// Leaves groups of lanes whole from now on, and analyses again.
+    /// What may be cut.
+    pub(crate) fn lanes(&self) -> &Lanes {
+        self.lanes.get_or_init(|| Lanes::leaving(&self.model.graph, &self.keep, &self.refused))
+    }
+
+    /// Leaves groups of lanes whole from now on.
     pub(crate) fn leave_whole(&mut self, groups: &BTreeSet<usize>) {
-        let lanes = groups.iter().flat_map(|&group| &self.lanes.groups[group].lanes);
-        self.refused.extend(lanes.map(|&lane| self.lanes.lane(lane).home));
-        self.lanes = Lanes::leaving(&self.model.graph, &self.keep, &self.refused);
+        let lanes = self.lanes();
+        let of_groups = groups.iter().flat_map(|&group| &lanes.groups[group].lanes);
+        let homes: Vec<_> = of_groups.map(|&lane| lanes.lane(lane).home).collect();
+        self.refused.extend(homes);
+        self.lanes = OnceLock::new();
     }
 
     /// What of a plan for this model can still be cut.
@@ -168,7 +175,7 @@ impl Subject {
         let mut plan = plan.clone();
         for removal in &mut plan.remove {
             let stored = self.model.graph.find_stored(&removal.tensor);
-            let slots = stored.and_then(|stored| self.lanes.stored_axis(&self.model.graph, stored, removal.axis));
+            let slots = stored.and_then(|stored| self.lanes().stored_axis(&self.model.graph, stored, removal.axis));
             removal.indices.retain(|&index| slots.is_some_and(|slots| slots.get(index).is_some_and(Option::is_some)));
         }
         plan.remove.retain(|removal| !removal.indices.is_empty());
@@ -177,11 +184,10 @@ impl Subject {
 
     /// What it costs with every lane.
     pub(crate) fn cost(&self) -> Cost {
-        let all = vec![1.0; self.lanes.lanes.len()];
-        let cost = &self.lanes.cost;
+        let cost = CostModel::whole(&self.model.graph);
         Cost {
-            macs: cost.macs(&all),
-            params: cost.params(&all),
+            macs: cost.macs(&[]),
+            params: cost.params(&[]),
             bytes: self.model.file.size(),
             unsized_nodes: cost.unsized_nodes,
             uncounted_nodes: cost.uncounted_nodes,
@@ -202,10 +208,10 @@ impl Subject {
 
     /// Why nothing can be cut, where that is so.
     pub(crate) fn why_whole(&self) -> Option<String> {
-        if !self.lanes.lanes.is_empty() {
+        if !self.lanes().lanes.is_empty() {
             return None;
         }
-        let (refusals, pins) = (&self.model.refusals, &self.lanes.pins);
+        let (refusals, pins) = (&self.model.refusals, &self.lanes().pins);
         Some(match (refusals.first(), pins.first()) {
             (Some(first), _) => format!("{} of its nodes cannot be followed, the first being {first}", refusals.len()),
             (None, Some(pin)) => {
@@ -221,17 +227,18 @@ impl Subject {
 
     /// What became of budgets when these lanes are kept.
     pub(crate) fn reached(&self, budgets: &[Budget], kept: &[f64]) -> Vec<Reached> {
-        let all = vec![1.0; self.lanes.lanes.len()];
+        let lanes = self.lanes();
+        let all = vec![1.0; lanes.lanes.len()];
         let of = |budget: &Budget| {
-            let reached = budget.spent(&self.lanes, kept);
+            let reached = budget.spent(lanes, kept);
             Reached {
                 budget: budget.to_string(),
-                limit: budget.limit(&self.lanes),
+                limit: budget.limit(lanes),
                 reached,
-                share: reached / budget.spent(&self.lanes, &all),
+                share: reached / budget.spent(lanes, &all),
                 partly_counted: match budget.quantity {
-                    Quantity::Macs => self.lanes.cost.unsized_nodes + self.lanes.cost.uncounted_nodes > 0,
-                    Quantity::Params => self.lanes.cost.uncounted_parameters > 0,
+                    Quantity::Macs => lanes.cost.unsized_nodes + lanes.cost.uncounted_nodes > 0,
+                    Quantity::Params => lanes.cost.uncounted_parameters > 0,
                     Quantity::Channels => false,
                 },
                 small_groups: self.groups_above(budget, kept),
@@ -247,7 +254,7 @@ impl Subject {
             let left: f64 = group.lanes.iter().map(|lane| kept[lane.0 as usize]).sum();
             left > share * group.lanes.len() as f64 + 1e-9
         };
-        self.lanes.groups.iter().filter(above).count()
+        self.lanes().groups.iter().filter(above).count()
     }
 }
 
@@ -261,5 +268,27 @@ impl Reached {
             n => format!(" ({n} groups keep a larger share, being at the floor of lanes that each keeps: --floor)"),
         };
         format!("asked for {}, reached {name}={:.1}%{counted}{groups}", self.budget, self.share * 100.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_asks_for_no_lanes_works_none_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chain.onnx");
+        std::fs::write(&path, fixtures::models::small::chain()).unwrap();
+        let mut subject = Subject::open(&path, &[]).unwrap();
+        let cost = subject.cost();
+        assert!(subject.lanes.get().is_none());
+        let lanes = subject.lanes();
+        let all = vec![1.0; lanes.lanes.len()];
+        assert_eq!((cost.macs, cost.params), (lanes.cost.macs(&all), lanes.cost.params(&all)));
+        let whole = lanes.lanes.len();
+        subject.leave_whole(&BTreeSet::from([0]));
+        assert!(subject.lanes.get().is_none() && subject.lanes().lanes.len() < whole);
     }
 }

@@ -8,7 +8,11 @@ use bytes::Bytes;
 use import::{
     DType, Model, Tensor,
     graph::{Node, Place, StoredId, Value},
-    proto::onnx::{DataLocation, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, type_proto},
+    proto::{
+        onnx::{DataLocation, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, type_proto},
+        splice::Later,
+    },
+    tensor::Floats,
 };
 
 use crate::{
@@ -29,9 +33,26 @@ pub(crate) struct Draft<'a> {
 pub(crate) struct Changes {
     pub(crate) nodes: BTreeMap<usize, NodeProto>,
     pub(crate) inserted: BTreeMap<Slot, Vec<NodeProto>>,
-    pub(crate) tensors: BTreeMap<usize, TensorProto>,
+    pub(crate) tensors: BTreeMap<usize, NewTensor>,
     pub(crate) declared: Declarations,
     pub(crate) outputs: Vec<ValueInfoProto>,
+}
+
+/// What a stored tensor becomes.
+pub(crate) enum NewTensor {
+    /// This.
+    Made(TensorProto),
+    /// What is made when it is written.
+    Later(Later),
+}
+
+impl NewTensor {
+    pub(crate) fn name(&self) -> &[u8] {
+        match self {
+            Self::Made(tensor) => tensor.name(),
+            Self::Later(tensor) => tensor.name(),
+        }
+    }
 }
 
 /// A place before a position of the node list.
@@ -152,13 +173,17 @@ impl<'a> Draft<'a> {
     /// The elements of a stored tensor as they are now.
     pub(crate) fn tensor(&self, stored: StoredId) -> Result<Tensor, ExportError> {
         let entry = self.model.graph.stored(stored);
-        let changed = match entry.place {
-            Place::Initializer(index) => self.changes.tensors.get(&index),
-            Place::ConstantNode(index) => self.changes.nodes.get(&index).and_then(|it| it.tensor("value")),
-        };
-        match changed {
-            Some(proto) => Ok(Tensor::from_proto(proto, self.model.file.folder())?),
-            None => Ok(entry.tensor.clone()),
+        let read = |proto: &TensorProto| Ok(Tensor::from_proto(proto, self.model.file.folder())?);
+        match entry.place {
+            Place::Initializer(index) => match self.changes.tensors.get(&index) {
+                Some(NewTensor::Made(proto)) => read(proto),
+                Some(NewTensor::Later(later)) => read(&later.now()),
+                None => Ok(entry.tensor.clone()),
+            },
+            Place::ConstantNode(index) => {
+                let changed = self.changes.nodes.get(&index).and_then(|it| it.tensor("value"));
+                changed.map_or_else(|| Ok(entry.tensor.clone()), read)
+            }
         }
     }
 
@@ -167,9 +192,8 @@ impl<'a> Draft<'a> {
         let Some(graph) = self.graph() else { return };
         match self.model.graph.stored(stored).place {
             Place::Initializer(index) => {
-                let old = self.changes.tensors.get(&index).unwrap_or(&graph.initializer[index]);
-                let new = with_elements(old, tensor);
-                self.changes.tensors.insert(index, new);
+                let new = with_elements(&graph.initializer[index], tensor);
+                self.changes.tensors.insert(index, NewTensor::Made(new));
             }
             Place::ConstantNode(index) => {
                 let node = self.changes.nodes.entry(index).or_insert_with(|| graph.node[index].clone());
@@ -179,6 +203,27 @@ impl<'a> Draft<'a> {
                 }
             }
         }
+    }
+
+    /// Gives a stored tensor of floats what `change` makes of it, not before that is written. An initializer's new
+    /// elements are never kept, so that a changed copy of a network takes no more memory than the network.
+    pub(crate) fn change_later(
+        &mut self,
+        stored: StoredId,
+        change: impl Fn(Floats<'_>) -> Tensor + Send + Sync + 'static,
+    ) -> Result<(), ExportError> {
+        let tensor = self.tensor(stored)?;
+        let Some(floats) = tensor.floats() else { return Ok(()) };
+        let place = self.model.graph.stored(stored).place;
+        let (Place::Initializer(index), Some(graph)) = (place, self.graph()) else {
+            self.set_tensor(stored, &change(floats));
+            return Ok(());
+        };
+        let head = with_elements(&graph.initializer[index], &Tensor { data: Bytes::new(), ..tensor.clone() });
+        let length = tensor.data.len();
+        let make = move || tensor.floats().map_or_else(|| tensor.data.clone(), |floats| change(floats).data);
+        self.changes.tensors.insert(index, NewTensor::Later(Later::new(head, length, make)));
+        Ok(())
     }
 
     /// The declarations of one list as they are now, to be changed where `change` says so.

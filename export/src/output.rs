@@ -1,11 +1,12 @@
 //! Model files as they are written: what does not fit into one message lies in a data file beside it.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use import::proto::{
-    ModelFile, copy_external_beside, destination, external_files, is_standard_output,
+    ModelFile, WriteError, copy_external_beside, destination, external_files, is_standard_output,
     onnx::{DataLocation, StringStringEntryProto, TensorProto},
     splice::{Edits, INITIALIZER, Spliced},
     write_atomic,
@@ -20,25 +21,43 @@ const SMALL: usize = 1024;
 /// Data begins at multiples of this, so that it can be mapped.
 const ALIGNMENT: u64 = 4096;
 
-/// Writes a model file whole or not at all. Data files in `folder` that it needs are copied beside it first.
-pub(crate) fn write(file: &Spliced, folder: &Path, path: &Path) -> Result<(), ExportError> {
-    write_up_to(file, folder, path, MESSAGE_LIMIT)
+/// Writes a file made of `source` whole or not at all. Data files that it needs are copied beside it first.
+pub(crate) fn write(file: &Spliced, source: &ModelFile, path: &Path) -> Result<(), ExportError> {
+    write_up_to(file, source, path, MESSAGE_LIMIT)
+}
+
+/// Writes a file made of `source` to a folder that nobody else sees and nothing outlasts: it need not be whole at any
+/// time before this returns.
+pub(crate) fn write_scratch(file: &Spliced, source: &ModelFile, path: &Path) -> Result<(), ExportError> {
+    copy_needed(file, source, path)?;
+    let failed = |source| WriteError::System { path: path.to_owned(), source };
+    let mut writer = BufWriter::new(File::create(path).map_err(failed)?);
+    file.write_to(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
+    Ok(())
 }
 
 /// Writes a model file of at most `limit` bytes, with a data file of its own where there is more.
-fn write_up_to(file: &Spliced, folder: &Path, path: &Path, limit: u64) -> Result<(), ExportError> {
-    let model = ModelFile::from_bytes(file.to_bytes())?;
-    copy_external_beside(&external_files(&model.proto)?, folder, path)?;
+fn write_up_to(file: &Spliced, source: &ModelFile, path: &Path, limit: u64) -> Result<(), ExportError> {
+    copy_needed(file, source, path)?;
     if file.len() <= limit {
         return Ok(write_atomic(path, |writer| file.write_to(writer))?);
     }
     if is_standard_output(path) {
-        return Err(import::proto::WriteError::NeedsFolder.into());
+        return Err(WriteError::NeedsFolder.into());
     }
     let data = free_name(&destination(path)?);
-    let outside = Outside::of(&model, &data)?;
+    let outside = Outside::of(&ModelFile::from_bytes(file.to_bytes())?, &data)?;
     write_atomic(&data, |writer| outside.write_data(writer))?;
     Ok(write_atomic(path, |writer| outside.file.write_to(writer))?)
+}
+
+/// Copies the data files that a file needs. It needs none where its source did not: what is new in it lies in it.
+fn copy_needed(file: &Spliced, source: &ModelFile, path: &Path) -> Result<(), ExportError> {
+    if !external_files(&source.proto)?.is_empty() {
+        let needed = external_files(&ModelFile::from_bytes(file.to_bytes())?.proto)?;
+        copy_external_beside(&needed, source.folder(), path)?;
+    }
+    Ok(())
 }
 
 /// A name beside a model file that nothing has.
@@ -117,7 +136,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.onnx");
         std::fs::write(folder.path().join("m.onnx.data"), "another model's").unwrap();
-        write_up_to(&spliced, Path::new(""), &path, 100).unwrap();
+        write_up_to(&spliced, &ModelFile::from_bytes(bytes.clone()).unwrap(), &path, 100).unwrap();
         let (whole, split) = (Model::from_bytes(bytes).unwrap(), Model::open(&path).unwrap());
         assert!(split.file.bytes.len() < whole.file.bytes.len());
         assert_eq!(std::fs::read(folder.path().join("m.onnx.data")).unwrap(), b"another model's");

@@ -9,7 +9,7 @@ use import::proto::{
 };
 
 use crate::{
-    draft::{Changes, Draft},
+    draft::{Changes, Draft, NewTensor},
     error::ExportError,
     live,
 };
@@ -87,8 +87,12 @@ fn apply(changes: Changes, graph: &GraphProto, dead: &Dead, edits: &mut Edits) {
         }
     }
     for (index, tensor) in changes.tensors {
-        if !dead.has(tensor.name()) {
-            edits.replace(INITIALIZER, index, tensor);
+        if dead.has(tensor.name()) {
+            continue;
+        }
+        match tensor {
+            NewTensor::Made(tensor) => edits.replace(INITIALIZER, index, tensor),
+            NewTensor::Later(tensor) => edits.replace_later(index, tensor),
         }
     }
     for (field, infos) in

@@ -321,6 +321,11 @@ impl Tensor {
         }
     }
 
+    /// The tensor as one of floating-point numbers; `None` when it holds others.
+    pub fn floats(&self) -> Option<Floats<'_>> {
+        self.dtype.is_float().then_some(Floats(self))
+    }
+
     fn elements<const N: usize, T>(&self, read: impl Fn([u8; N]) -> T) -> Vec<T> {
         let (chunks, _) = self.data.as_chunks::<N>();
         chunks.iter().map(|&chunk| read(chunk)).collect()
@@ -335,8 +340,54 @@ impl Tensor {
         if count(shape) != Some(values.len()) {
             return Err(TensorError::Unfilled { shape: shape.to_vec(), found: values.len() });
         }
-        let data: Vec<u8> = values.iter().flat_map(|&value| write(value)).collect();
+        let mut data = Vec::with_capacity(values.len() * N);
+        values.iter().for_each(|&value| data.extend_from_slice(&write(value)));
         Ok(Self { dtype, shape: shape.to_vec(), data: data.into() })
+    }
+}
+
+/// A tensor of F32, F16, BF16 or F64.
+#[derive(Clone, Copy, Debug)]
+pub struct Floats<'a>(&'a Tensor);
+
+impl Floats<'_> {
+    /// Another number for every element, in order, rounded to the tensor's own type.
+    pub fn map(self, mut change: impl FnMut(f64) -> f64) -> Tensor {
+        let data = match self.0.dtype {
+            DType::F32 => self.changed(|bytes| (change(f32::from_le_bytes(bytes).into()) as f32).to_le_bytes()),
+            DType::F64 => self.changed(|bytes| change(f64::from_le_bytes(bytes)).to_le_bytes()),
+            DType::F16 => {
+                self.changed(|bytes| f16::from_f64(change(f16::from_le_bytes(bytes).to_f32().into())).to_le_bytes())
+            }
+            DType::BF16 => {
+                self.changed(|bytes| bf16::from_f64(change(bf16::from_le_bytes(bytes).to_f32().into())).to_le_bytes())
+            }
+            other => unreachable!("{other:?} is no type of floats"),
+        };
+        Tensor { dtype: self.0.dtype, shape: self.0.shape.clone(), data }
+    }
+
+    /// Goes over all elements in order.
+    pub fn for_each(self, mut see: impl FnMut(f64)) {
+        match self.0.dtype {
+            DType::F32 => self.seen(|bytes| see(f32::from_le_bytes(bytes).into())),
+            DType::F64 => self.seen(|bytes| see(f64::from_le_bytes(bytes))),
+            DType::F16 => self.seen(|bytes| see(f16::from_le_bytes(bytes).to_f32().into())),
+            DType::BF16 => self.seen(|bytes| see(bf16::from_le_bytes(bytes).to_f32().into())),
+            other => unreachable!("{other:?} is no type of floats"),
+        }
+    }
+
+    fn changed<const N: usize>(self, mut change: impl FnMut([u8; N]) -> [u8; N]) -> Bytes {
+        let mut data = Vec::with_capacity(self.0.data.len());
+        let (chunks, _) = self.0.data.as_chunks::<N>();
+        chunks.iter().for_each(|&chunk| data.extend_from_slice(&change(chunk)));
+        data.into()
+    }
+
+    fn seen<const N: usize>(self, mut see: impl FnMut([u8; N])) {
+        let (chunks, _) = self.0.data.as_chunks::<N>();
+        chunks.iter().for_each(|&chunk| see(chunk));
     }
 }
 

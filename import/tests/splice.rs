@@ -5,7 +5,7 @@ use bytes::Bytes;
 use import::proto::{
     ModelFile,
     onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto},
-    splice::{Edits, FUNCTIONS, INITIALIZER, METADATA_PROPS, NODE, OPSET_IMPORT, SpliceError},
+    splice::{Edits, FUNCTIONS, INITIALIZER, Later, METADATA_PROPS, NODE, OPSET_IMPORT, SpliceError},
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -276,4 +276,22 @@ fn models_of_others_survive() {
         let rebuilt = edits.splice(&file.bytes).unwrap().to_bytes();
         assert!(decode(&rebuilt) == file.proto, "{}", path.display());
     }
+}
+
+#[test]
+fn elements_made_while_writing_are_those_that_were_announced() {
+    let source = ModelFile::from_bytes(unusual()).unwrap();
+    let tensor = tensor("w", &[1.0, 2.0, 3.0, 4.0]);
+    let data = tensor.raw_data.clone().unwrap();
+    let later = |length| {
+        let (head, data) = (tensor.clone(), data.clone());
+        let mut edits = Edits::new().lossy(true);
+        edits.replace_later(0, Later::new(head, length, move || data.clone()));
+        edits.splice(&source.bytes).unwrap()
+    };
+    let spliced = later(data.len());
+    let bytes = spliced.to_bytes();
+    assert_eq!(bytes.len() as u64, spliced.len());
+    assert_eq!(ModelFile::from_bytes(bytes).unwrap().proto.graph.unwrap().initializer[0], tensor);
+    assert!(later(data.len() + 4).write_to(&mut Vec::new()).is_err());
 }

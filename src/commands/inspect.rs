@@ -86,7 +86,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
 
 impl Found {
     fn of(subject: &Subject, floor: usize) -> Self {
-        let (model, lanes) = (&subject.model, &subject.lanes);
+        let (model, lanes) = (&subject.model, subject.lanes());
         let graph = &model.graph;
         let mut operators = BTreeMap::new();
         graph.nodes.iter().for_each(|node| *operators.entry(node.op.clone()).or_default() += 1);

@@ -87,7 +87,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let (tensors, exact) = match &flags.plan {
         Some(path) => {
             let (plan, tensors) = read_plan(path)?;
-            plan.kept(&subject.model.graph, &subject.lanes)?;
+            plan.kept(&subject.model.graph, subject.lanes())?;
             let still = |subject: &Subject| Ok(subject.still_cut(&plan));
             let exact = gate.exact(&mut subject, &tensors, pictures.as_ref(), still)?;
             (tensors, exact)
@@ -99,8 +99,8 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
             (tensors, exact)
         }
     };
-    let kept = exact.plan.kept(&subject.model.graph, &subject.lanes)?;
-    let slim = cut(&subject.model, &subject.lanes, &exact.plan, &tensors, flags.lossy)?;
+    let kept = exact.plan.kept(&subject.model.graph, subject.lanes())?;
+    let slim = cut(&subject.model, subject.lanes(), &exact.plan, &tensors, flags.lossy)?;
     if settings.free_batch() {
         ship_free(&slim, &subject, pictures.as_ref(), &settings, &flags.out)?;
     } else {
@@ -150,7 +150,7 @@ fn choose(subject: &Subject, settings: &Settings) -> Result<Plan> {
         None => "magnitude",
         Some(value) => value.as_str().unwrap_or_default(),
     };
-    let (graph, lanes) = (&subject.model.graph, &subject.lanes);
+    let (graph, lanes) = (&subject.model.graph, subject.lanes());
     let scores = match method {
         "magnitude" => score::magnitude(graph, lanes)?,
         "random" => random(lanes.lanes.len(), settings.seed()),

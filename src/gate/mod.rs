@@ -62,7 +62,7 @@ impl Gate {
         pictures: Option<&Pictures>,
     ) -> Result<TwinReport> {
         let graph = &subject.model.graph;
-        let need = Need::of(graph, &subject.lanes, OPEN_SIDE);
+        let need = Need::of(graph, subject.lanes(), OPEN_SIDE);
         let cut = Cut { subject, plan, tensors };
         let mut stopped = None;
         for way in ways(graph, &need, macs(subject), self.memory as f64)? {
@@ -152,7 +152,7 @@ struct Cut<'a> {
 impl Cut<'_> {
     /// The files of the check. Their bytes are gone from memory before any of them is loaded.
     fn written(&self, form: &Form, folder: &Path) -> Result<Twin> {
-        let Subject { model, lanes, .. } = self.subject;
+        let (model, lanes) = (&self.subject.model, self.subject.lanes());
         let made = twin(model, lanes, self.plan, self.tensors, form)?;
         let files = made.write(model, folder)?;
         Ok(Twin {

@@ -66,7 +66,7 @@ impl Gate {
             let Some(reason) = refusal(&report) else {
                 return Ok(Exact { plan: chosen, report, left });
             };
-            let (graph, lanes) = (&subject.model.graph, &subject.lanes);
+            let (graph, lanes) = (&subject.model.graph, subject.lanes());
             let groups = suspects(graph, lanes, &chosen.kept(graph, lanes)?, &report);
             if groups.is_empty() {
                 return Err(nothing_left(&reason));

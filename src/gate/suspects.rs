@@ -82,7 +82,7 @@ mod tests {
         let path = folder.path().join("chain.onnx");
         std::fs::write(&path, small::chain()).unwrap();
         let subject = Subject::open(&path, &[]).unwrap();
-        let mut kept = Kept::all(&subject.lanes);
+        let mut kept = Kept::all(subject.lanes());
         kept.0.iter_mut().step_by(2).for_each(|keeps| *keeps = false);
         (subject, kept)
     }
@@ -91,7 +91,7 @@ mod tests {
     fn the_nearest_cut_before_a_place_is_left_whole_and_the_rest_is_still_cut() {
         let folder = tempfile::tempdir().unwrap();
         let (mut subject, kept) = subject(&folder);
-        let (graph, lanes) = (&subject.model.graph, &subject.lanes);
+        let (graph, lanes) = (&subject.model.graph, subject.lanes());
         let group_of = |name: &str| lanes.groups.iter().position(|group| group.name.starts_with(name)).unwrap();
         let (first, second) = (group_of("first"), group_of("second"));
         let convolutions: Vec<_> = graph.nodes.iter().filter(|node| node.op == "Conv").collect();
@@ -111,7 +111,7 @@ mod tests {
         subject.leave_whole(&BTreeSet::from([first]));
         let rest = subject.still_cut(&plan);
         assert!(!rest.remove.is_empty() && rest.remove.len() < plan.remove.len());
-        rest.kept(&subject.model.graph, &subject.lanes).unwrap();
-        assert!(subject.lanes.pins.iter().any(|pin| pin.reason.code.as_str() == "gate-refused"));
+        rest.kept(&subject.model.graph, subject.lanes()).unwrap();
+        assert!(subject.lanes().pins.iter().any(|pin| pin.reason.code.as_str() == "gate-refused"));
     }
 }

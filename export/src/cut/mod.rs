@@ -93,6 +93,6 @@ impl SlimFile {
     /// # Errors
     /// When something cannot be written; then no model file appears.
     pub fn write(&self, model: &Model, path: &Path) -> Result<(), ExportError> {
-        output::write(&self.spliced, model.file.folder(), path)
+        output::write(&self.spliced, &model.file, path)
     }
 }

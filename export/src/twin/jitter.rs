@@ -1,6 +1,6 @@
 //! Parameters moved by about as much as rounding does: a network that computes the same but for noise.
 
-use import::{DType, Tensor, lanes::trainable};
+use import::{DType, lanes::trainable};
 
 use super::poison::splitmix;
 use crate::{draft::Draft, error::ExportError};
@@ -11,19 +11,22 @@ const ONE_OF: u64 = 8;
 /// Moves some elements of every trainable tensor up or down.
 pub(super) fn spread(draft: &mut Draft<'_>, seed: u64) -> Result<(), ExportError> {
     for stored in trainable(&draft.model.graph) {
-        let tensor = draft.tensor(stored)?;
-        let Some(unit) = unit(tensor.dtype) else { continue };
-        let mut state = seed ^ u64::from(stored.0);
-        let step = |draw: u64| match draw % ONE_OF {
-            0 => unit,
-            1 => -unit,
-            _ => 0.0,
-        };
-        let moved = |value: f64| value * (1.0 + step(splitmix(&mut state)));
-        let values: Vec<f64> = tensor.to_f64()?.into_iter().map(moved).collect();
-        draft.set_tensor(stored, &Tensor::from_floats(tensor.dtype, &tensor.shape, &values)?);
+        let Some(unit) = unit(draft.model.graph.stored(stored).tensor.dtype) else { continue };
+        draft.change_later(stored, move |floats| {
+            let mut state = seed ^ u64::from(stored.0);
+            floats.map(|value| value * (1.0 + unit * step(splitmix(&mut state))))
+        })?;
     }
     Ok(())
+}
+
+/// Up, down, or not at all.
+fn step(draw: u64) -> f64 {
+    match draw % ONE_OF {
+        0 => 1.0,
+        1 => -1.0,
+        _ => 0.0,
+    }
 }
 
 /// How far an element is moved, relative to itself. Long sums of singles and doubles round more often than any one of

@@ -32,7 +32,8 @@ use crate::{
     cut::slim_draft, draft::Draft, error::ExportError, output, places::Places, settle::settle, tensors::Tensors,
 };
 
-/// Files that check a slim file, each whole; they are run, compared and thrown away.
+/// Files that check a slim file; they are run, compared and thrown away. Elements that differ from the model's are made
+/// when a file is written, so that the twins together take no more memory than the model.
 pub struct Twin {
     /// The twin, with every tap as a further output.
     pub masked: Spliced,
@@ -69,7 +70,7 @@ impl Twin {
     pub fn write(&self, model: &Model, folder: &Path) -> Result<TwinFiles, ExportError> {
         let write = |name: &str, file: &Spliced| {
             let path = folder.join(name);
-            output::write(file, model.file.folder(), &path).map(|()| path)
+            output::write_scratch(file, &model.file, &path).map(|()| path)
         };
         Ok(TwinFiles {
             masked: write("masked.onnx", &self.masked)?,

@@ -4,7 +4,8 @@
 //! labelled factor is split, its parts share one [`Block`] of labels, so that joining them again gives the old axis
 //! back, and joining them in another order gives a permuted one.
 
-use std::collections::{HashMap, VecDeque};
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::labels::{Label, Labels, Reason};
@@ -23,11 +24,20 @@ pub(crate) struct Block {
 impl Block {
     /// Unites labels that have the same indices on some dimensions.
     pub(crate) fn unite_slices(&self, labels: &mut Labels, dims: &[usize]) {
-        let mut firsts: HashMap<usize, Label> = HashMap::new();
+        self.firsts(labels, dims);
+    }
+
+    /// Unites labels that have the same indices on some dimensions, and gives the first of each, row-major over those.
+    fn firsts(&self, labels: &mut Labels, dims: &[usize]) -> Vec<Option<Label>> {
+        let slice = Projection::new(&self.extents, dims);
+        let mut firsts: Vec<Option<Label>> = vec![None; slice.len()];
         for (flat, &label) in self.labels.iter().enumerate() {
-            let first = *firsts.entry(project(flat, &self.extents, dims)).or_insert(label);
-            labels.unite(first, label);
+            match &mut firsts[slice.of(flat)] {
+                Some(first) => labels.unite(*first, label),
+                none => *none = Some(label),
+            }
         }
+        firsts
     }
 
     /// The same labels with one dimension split in two.
@@ -97,24 +107,31 @@ impl Axis {
     /// One label per index, `None` at indices that are never cut. Labels that share an index because the rest of
     /// their block lies on other axes are united. Gives `None` when the axis is too long or too mixed.
     pub(crate) fn materialise(&self, labels: &mut Labels) -> Option<Vec<Option<Label>>> {
+        if let Some(all) = self.one_each() {
+            return Some(all.iter().copied().map(Some).collect());
+        }
         let extent = self.extent().filter(|&n| n <= LABEL_LIMIT)?;
         let Some(block) = self.only_block()? else { return Some(vec![None; extent]) };
-        let mut found: Vec<Option<Label>> = vec![None; extent];
-        let positions = self.positions(extent)?;
+        let extents: Vec<usize> = self.0.iter().map(|f| f.extent.extent()).collect::<Option<_>>()?;
+        let labelled: Vec<usize> = (0..self.0.len()).filter(|&i| self.0[i].labels.is_some()).collect();
         let here = self.block_dims();
         if !distinct(&here) {
             return None;
         }
-        for (flat, &label) in block.labels.iter().enumerate() {
-            let key = project(flat, &block.extents, &here);
-            for &index in &positions[key] {
-                match found[index] {
-                    Some(other) => labels.unite(other, label),
-                    None => found[index] = Some(label),
-                }
-            }
+        if extent == 0 {
+            return Some(Vec::new());
         }
-        Some(found)
+        let firsts = block.firsts(labels, &here);
+        let slice = Projection::new(&extents, &labelled);
+        Some((0..extent).map(|index| firsts[slice.of(index)]).collect())
+    }
+
+    /// The labels of an axis that is one whole block, as most are: one for each index.
+    fn one_each(&self) -> Option<&[Label]> {
+        match self.0.as_slice() {
+            [Factor { labels: Some((block, 0)), .. }] if block.extents.len() == 1 => Some(&block.labels),
+            _ => None,
+        }
     }
 
     /// Whether some index of this axis holds labels of several classes: then the cut is along another factor.
@@ -124,25 +141,25 @@ impl Axis {
         if here.len() == block.extents.len() {
             return false;
         }
-        let mut firsts: HashMap<usize, Label> = HashMap::new();
+        let slice = Projection::new(&block.extents, &here);
+        let mut firsts: Vec<Option<Label>> = vec![None; slice.len()];
         block.labels.iter().enumerate().any(|(flat, &label)| {
             let class = labels.find(label);
-            *firsts.entry(project(flat, &block.extents, &here)).or_insert(class) != class
+            *firsts[slice.of(flat)].get_or_insert(class) != class
         })
     }
 
     /// The same axis, seen by who cuts: where several blocks meet on it, those that are pinned throughout count as plain.
-    pub(crate) fn without_pinned_blocks(&self, labels: &mut Labels) -> Self {
+    pub(crate) fn without_pinned_blocks(&self, labels: &mut Labels) -> Cow<'_, Self> {
         if self.only_block().is_some() {
-            return self.clone();
+            return Cow::Borrowed(self);
         }
         let factors = self.0.iter().map(|factor| {
-            let mut pinned =
-                |(block, _): &(Arc<Block>, usize)| block.labels.iter().all(|&l| labels.pinned(l).is_some());
+            let mut pinned = |(block, _): &(Arc<Block>, usize)| block.labels.iter().all(|&l| labels.is_pinned(l));
             let labels = factor.labels.clone().filter(|on| !pinned(on));
             Factor { extent: factor.extent.clone(), labels }
         });
-        Self(factors.collect())
+        Cow::Owned(Self(factors.collect()))
     }
 
     /// The block on this axis: `Some(None)` without labels, `None` when there are several.
@@ -158,18 +175,6 @@ impl Axis {
     fn block_dims(&self) -> Vec<usize> {
         self.0.iter().filter_map(|f| f.labels.as_ref()).map(|(_, dim)| *dim).collect()
     }
-
-    /// Indices of this axis by their coordinates on its labelled factors.
-    fn positions(&self, extent: usize) -> Option<Vec<Vec<usize>>> {
-        let extents: Vec<usize> = self.0.iter().map(|f| f.extent.extent()).collect::<Option<_>>()?;
-        let labelled: Vec<usize> = (0..self.0.len()).filter(|&i| self.0[i].labels.is_some()).collect();
-        let keys = labelled.iter().map(|&i| extents[i]).product();
-        let mut positions = vec![Vec::new(); keys];
-        for index in 0..extent {
-            positions[project(index, &extents, &labelled)].push(index);
-        }
-        Some(positions)
-    }
 }
 
 /// Whether no dimension of a block lies on an axis twice, as in the flattened product of a value with itself.
@@ -177,20 +182,46 @@ fn distinct(dims: &[usize]) -> bool {
     dims.iter().enumerate().all(|(at, dim)| !dims[..at].contains(dim))
 }
 
-/// The row-major index over the chosen dimensions (in the order given) of a row-major index over all.
-pub(crate) fn project(flat: usize, extents: &[usize], chosen: &[usize]) -> usize {
-    let mut coordinates = vec![0; extents.len()];
-    let mut rest = flat;
-    for (coordinate, &extent) in coordinates.iter_mut().zip(extents).rev() {
-        *coordinate = rest % extent;
-        rest /= extent;
+/// From row-major indices over some dimensions to those over chosen ones of them.
+pub(crate) struct Projection {
+    steps: Vec<Step>,
+    len: usize,
+}
+
+/// What one chosen dimension adds to the index.
+struct Step {
+    /// How far apart its indices are before, its extent, and how far apart they are after.
+    from: usize,
+    extent: usize,
+    to: usize,
+}
+
+impl Projection {
+    /// Onto the `chosen` dimensions, in the order given.
+    pub(crate) fn new(extents: &[usize], chosen: &[usize]) -> Self {
+        let mut len = 1;
+        let mut steps: Vec<Step> = Vec::with_capacity(chosen.len());
+        for &dim in chosen.iter().rev() {
+            steps.push(Step { from: extents[dim + 1..].iter().product(), extent: extents[dim], to: len });
+            len *= extents[dim];
+        }
+        Self { steps, len }
     }
-    chosen.iter().fold(0, |all, &dim| all * extents[dim] + coordinates[dim])
+
+    /// How many indices there are over the chosen dimensions.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The index over the chosen dimensions.
+    pub(crate) fn of(&self, flat: usize) -> usize {
+        self.steps.iter().map(|step| flat / step.from % step.extent * step.to).sum()
+    }
 }
 
 /// Unites two axes index by index; where only one side has a label, that label is pinned.
 pub(crate) fn unite(labels: &mut Labels, a: &Axis, b: &Axis, reason: &Reason) {
-    if !a.has_labels() && !b.has_labels() {
+    if !a.has_labels() && !b.has_labels() || same_factors(a, b) {
         return;
     }
     match align(a, b) {
@@ -230,6 +261,11 @@ fn shorten(factor: &Factor, outer: &Dim) -> Option<(Factor, Factor)> {
 fn unite_indices(labels: &mut Labels, a: &Axis, b: &Axis, reason: &Reason) {
     if same_factors(a, b) {
         return;
+    }
+    if let (Some(a), Some(b)) = (a.one_each(), b.one_each())
+        && a.len() == b.len()
+    {
+        return a.iter().zip(b).for_each(|(&a, &b)| labels.unite(a, b));
     }
     match (a.materialise(labels), b.materialise(labels)) {
         (Some(a), Some(b)) if a.len() == b.len() => {
@@ -360,9 +396,10 @@ fn join_run(run: &[Factor]) -> Option<Factor> {
     if run.len() < 2 || run.len() != block.extents.len() || !distinct(&order) {
         return None;
     }
+    let place = Projection::new(&block.extents, &order);
     let mut labels = vec![block.labels[0]; block.labels.len()];
     for (flat, &label) in block.labels.iter().enumerate() {
-        labels[project(flat, &block.extents, &order)] = label;
+        labels[place.of(flat)] = label;
     }
     let block = Block { extents: vec![labels.len()], labels };
     Some(Factor { extent: Dim::known(block.labels.len() as i64), labels: Some((Arc::new(block), 0)) })

@@ -45,6 +45,11 @@ pub struct Term {
 }
 
 impl CostModel {
+    /// The cost of a graph of which nothing is cut.
+    pub fn whole(graph: &Graph) -> Self {
+        Self::of(graph, &HashMap::new())
+    }
+
     pub(crate) fn of(graph: &Graph, slots: &HashMap<(ValueId, usize), Arc<[Slot]>>) -> Self {
         let mut model = Self::default();
         let mut known = HashMap::new();
@@ -166,10 +171,10 @@ impl Term {
 
 impl Width {
     fn of(slots: &[Slot]) -> Self {
-        let mut counts: std::collections::BTreeMap<LaneId, f64> = std::collections::BTreeMap::new();
-        slots.iter().flatten().for_each(|&lane| *counts.entry(lane).or_default() += 1.0);
-        let constant = slots.iter().filter(|slot| slot.is_none()).count() as f64;
-        Self { constant, lanes: counts.into_iter().collect() }
+        let mut there: Vec<LaneId> = slots.iter().flatten().copied().collect();
+        there.sort_unstable();
+        let lanes = there.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as f64)).collect();
+        Self { constant: (slots.len() - there.len()) as f64, lanes }
     }
 
     /// The size for given kept lanes.

@@ -190,7 +190,7 @@ impl State {
     /// Whether some label on an axis is not pinned.
     fn may_lose_lanes(&mut self, site: Site) -> bool {
         let labels: Vec<Label> = self.labels_on(site).collect();
-        labels.into_iter().any(|label| self.labels.pinned(label).is_none())
+        labels.into_iter().any(|label| !self.labels.is_pinned(label))
     }
 
     fn pin_sites(&mut self, sites: &BTreeSet<Site>, reason: &Reason) {

@@ -1,9 +1,9 @@
 //! From labels to lanes: propagation, rectangular cuts, classes, groups.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::axis::{Axis, Block, LABEL_LIMIT, Layout, pin, project};
+use super::axis::{Axis, Block, LABEL_LIMIT, Layout, Projection, pin};
 use super::counted::Counted;
 use super::labels::{Label, Labels, PinCode, Reason};
 use super::view::{LaneView, RawReader, State};
@@ -98,8 +98,11 @@ fn left_whole(graph: &Graph) -> Lanes {
     }
 }
 
-/// Labels of every known axis.
-type LabelAxes = BTreeMap<(ValueId, usize), Vec<Option<Label>>>;
+/// An axis of a value.
+type Place = (ValueId, usize);
+
+/// Labels of every known axis, in the order of places.
+type LabelAxes = Vec<(Place, Vec<Option<Label>>)>;
 
 /// Labels for stored tensors and graph inputs; the latter are pinned.
 fn start(graph: &Graph, keep: &[String]) -> State {
@@ -191,8 +194,9 @@ fn scattered(layout: &Layout) -> Vec<Arc<Block>> {
 fn slices(labels: &mut Labels, block: &Block, dim: usize) -> usize {
     let mut bucket_of: HashMap<Label, usize> = HashMap::new();
     let mut parent: Vec<usize> = (0..block.extents[dim]).collect();
+    let slice_of = Projection::new(&block.extents, &[dim]);
     for (flat, &label) in block.labels.iter().enumerate() {
-        let slice = top(&parent, project(flat, &block.extents, &[dim]));
+        let slice = top(&parent, slice_of.of(flat));
         let other = *bucket_of.entry(labels.find(label)).or_insert(slice);
         let other = top(&parent, other);
         parent[slice.max(other)] = slice.min(other);
@@ -210,22 +214,22 @@ fn top(parent: &[usize], mut slice: usize) -> usize {
 /// One label per index of every axis. An axis whose indices each hold several classes is one along which nothing is
 /// cut: the cut is along another factor of its block.
 fn label_axes(graph: &Graph, state: &mut State) -> LabelAxes {
-    let mut axes = BTreeMap::new();
+    let mut axes = Vec::new();
     let layouts = std::mem::take(&mut state.layouts);
     for (value, layout) in layouts.iter().enumerate() {
         let id = ValueId(value as u32);
         for (position, axis) in layout.iter().flatten().enumerate() {
-            let axis = &axis.without_pinned_blocks(&mut state.labels);
+            let axis = axis.without_pinned_blocks(&mut state.labels);
             if !axis.has_labels() || axis.crosses_cut(&mut state.labels) {
                 continue;
             }
             match axis.materialise(&mut state.labels) {
                 Some(found) => {
-                    axes.insert((id, position), found);
+                    axes.push(((id, position), found));
                 }
                 None => {
                     let reason = Reason { code: PinCode::LayoutTooMixed, place: graph.value(id).name.clone() };
-                    pin(&mut state.labels, axis, &reason);
+                    pin(&mut state.labels, &axis, &reason);
                 }
             }
         }
@@ -236,16 +240,15 @@ fn label_axes(graph: &Graph, state: &mut State) -> LabelAxes {
 
 /// Labels that no reader contracts belong to nothing that could be cut.
 fn pin_unread(axes: &LabelAxes, state: &mut State) {
-    let mut read = std::collections::HashSet::new();
-    for found in axes.values() {
-        for &label in found.iter().flatten() {
-            read.insert(state.labels.find(label));
-        }
+    let mut live = vec![false; state.labels.len()];
+    for label in std::mem::take(&mut state.contracted) {
+        live[state.labels.find(label).index()] = true;
     }
-    let contracted = std::mem::take(&mut state.contracted);
-    let live: std::collections::HashSet<Label> = contracted.iter().map(|&label| state.labels.find(label)).collect();
-    for label in read.difference(&live) {
-        state.labels.pin(*label, &Reason { code: PinCode::Unread, place: String::new() });
+    let unread = Reason { code: PinCode::Unread, place: String::new() };
+    for &label in axes.iter().flat_map(|(_, found)| found).flatten() {
+        if !live[state.labels.find(label).index()] {
+            state.labels.pin(label, &unread);
+        }
     }
 }
 
@@ -263,27 +266,16 @@ fn pin_whole_axes(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) {
 }
 
 fn assemble(graph: &Graph, axes: LabelAxes, mut state: State) -> Lanes {
-    let mut members: BTreeMap<Label, Vec<(ValueId, usize)>> = BTreeMap::new();
-    for (&place, found) in &axes {
-        for &label in found.iter().flatten() {
-            if state.labels.pinned(label).is_none() {
-                let places = members.entry(state.labels.find(label)).or_default();
-                if places.last() != Some(&place) {
-                    places.push(place);
-                }
-            }
+    let classes = Classes::of(graph, &axes, &mut state.labels);
+    let (lanes, groups, ids) = group(graph, classes);
+    let mut slots: HashMap<Place, Arc<[Slot]>> = HashMap::new();
+    for (place, found) in &axes {
+        let slot = |label: &Option<Label>| ids[state.labels.find((*label)?).index()];
+        let found: Arc<[Slot]> = found.iter().map(slot).collect();
+        if found.iter().any(Option::is_some) {
+            slots.insert(*place, found);
         }
     }
-    let homes = homes(graph, &axes, &mut state.labels);
-    let (lanes, groups, ids) = group(graph, members, &homes);
-    let slots: HashMap<_, Arc<[Slot]>> = axes
-        .iter()
-        .filter_map(|(&place, found)| {
-            let slots: Vec<Slot> =
-                found.iter().map(|label| label.and_then(|l| ids.get(&state.labels.find(l)).copied())).collect();
-            slots.iter().any(Option::is_some).then(|| (place, Arc::from(slots)))
-        })
-        .collect();
     let counted = state.counted.restated(graph);
     let following = state.counted.following().clone();
     let pins = pins(graph, &axes, &mut state.labels);
@@ -292,51 +284,93 @@ fn assemble(graph: &Graph, axes: LabelAxes, mut state: State) -> Lanes {
     Lanes { lanes, groups, readers, cost, pins, slots, counted, following }
 }
 
-/// The first stored place of every class.
-fn homes(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) -> HashMap<Label, (StoredId, usize, usize)> {
-    let mut homes = HashMap::new();
-    for (&(value, axis), found) in axes {
-        let Origin::Stored(stored) = graph.value(value).origin else { continue };
+/// Where classes of labels lie. Classes that lie at the same places share one list of them, which is a list of fewer
+/// places and one more: so it takes no more room than there are different lists.
+struct Classes {
+    /// The last place of a list, and the list of those before; list 0 is empty.
+    lists: Vec<(usize, Option<Place>)>,
+    /// The list of every class, by its representative's number; pinned classes have none.
+    list_of: Vec<usize>,
+    /// The first stored place of every class.
+    homes: Vec<Option<(StoredId, usize, usize)>>,
+}
+
+impl Classes {
+    fn of(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) -> Self {
+        let mut classes =
+            Self { lists: vec![(0, None)], list_of: vec![0; labels.len()], homes: vec![None; labels.len()] };
+        for &(place, ref found) in axes {
+            classes.meet(place, found, labels);
+            if let Origin::Stored(stored) = graph.value(place.0).origin {
+                classes.house(stored, place.1, found, labels);
+            }
+        }
+        classes
+    }
+
+    /// Adds a place to the lists of the classes that lie there.
+    fn meet(&mut self, place: Place, found: &[Option<Label>], labels: &mut Labels) {
+        let mut longer: HashMap<usize, usize> = HashMap::new();
+        let is_here = |list: (usize, Option<Place>)| list.1 == Some(place);
+        for &label in found.iter().flatten() {
+            let class = labels.find(label).index();
+            let list = self.list_of[class];
+            if labels.is_pinned(label) || is_here(self.lists[list]) {
+                continue;
+            }
+            self.list_of[class] = *longer.entry(list).or_insert_with(|| {
+                self.lists.push((list, Some(place)));
+                self.lists.len() - 1
+            });
+        }
+    }
+
+    fn house(&mut self, stored: StoredId, axis: usize, found: &[Option<Label>], labels: &mut Labels) {
         for (index, label) in found.iter().enumerate() {
             if let Some(label) = label {
-                homes.entry(labels.find(*label)).or_insert((stored, axis, index));
+                self.homes[labels.find(*label).index()].get_or_insert((stored, axis, index));
             }
         }
     }
-    homes
+
+    /// The places of a list, in order.
+    fn places(&self, mut list: usize) -> Vec<Place> {
+        let mut places = Vec::new();
+        while let (before, Some(place)) = self.lists[list] {
+            places.push(place);
+            list = before;
+        }
+        places.reverse();
+        places
+    }
 }
 
-type Grouped = (Vec<Lane>, Vec<Group>, HashMap<Label, LaneId>);
-
-/// Lanes that lie at the same places form a group.
-fn group(
-    graph: &Graph,
-    members: BTreeMap<Label, Vec<(ValueId, usize)>>,
-    homes: &HashMap<Label, (StoredId, usize, usize)>,
-) -> Grouped {
-    let mut by_place: BTreeMap<Vec<(ValueId, usize)>, Vec<Label>> = BTreeMap::new();
-    for (label, places) in members {
-        if homes.contains_key(&label) {
-            by_place.entry(places).or_default().push(label);
+/// Lanes that lie at the same places form a group. Gives the lane of each class by its representative's number too.
+fn group(graph: &Graph, classes: Classes) -> (Vec<Lane>, Vec<Group>, Vec<Option<LaneId>>) {
+    let mut by_list: HashMap<usize, Vec<((StoredId, usize, usize), usize)>> = HashMap::new();
+    for (class, (&list, home)) in classes.list_of.iter().zip(&classes.homes).enumerate() {
+        if let Some(home) = home.filter(|_| list != 0) {
+            by_list.entry(list).or_default().push((home, class));
         }
     }
-    let (mut lanes, mut groups, mut ids) = (Vec::new(), Vec::new(), HashMap::new());
-    for (places, mut labels) in by_place {
-        labels.sort_by_key(|label| homes[label]);
-        let sites: Vec<(StoredId, usize)> = places
-            .iter()
-            .filter_map(|&(value, axis)| match graph.value(value).origin {
-                Origin::Stored(stored) => Some((stored, axis)),
-                _ => None,
-            })
-            .collect();
-        let name = labels.first().map_or_else(String::new, |l| graph.stored_name(homes[l].0).to_owned());
-        let mut group = Group { name, lanes: Vec::new(), sites };
-        for label in labels {
+    let mut by_places: Vec<_> =
+        by_list.into_iter().map(|(list, classes_there)| (classes.places(list), classes_there)).collect();
+    by_places.sort();
+    let (mut lanes, mut groups, mut ids) = (Vec::new(), Vec::new(), vec![None; classes.list_of.len()]);
+    for (places, mut homes) in by_places {
+        homes.sort();
+        let stored = |&(value, axis): &Place| match graph.value(value).origin {
+            Origin::Stored(stored) => Some((stored, axis)),
+            _ => None,
+        };
+        let name = homes.first().map_or_else(String::new, |(home, _)| graph.stored_name(home.0).to_owned());
+        let sites = places.iter().filter_map(stored).collect();
+        let mut group = Group { name, lanes: Vec::with_capacity(homes.len()), sites };
+        for (home, class) in homes {
             let id = LaneId(lanes.len() as u32);
-            lanes.push(Lane { group: groups.len(), home: homes[&label] });
+            lanes.push(Lane { group: groups.len(), home });
             group.lanes.push(id);
-            ids.insert(label, id);
+            ids[class] = Some(id);
         }
         groups.push(group);
     }
@@ -345,16 +379,11 @@ fn group(
 
 fn pins(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) -> Vec<Pin> {
     let mut pins = Vec::new();
-    for (&(value, axis), found) in axes {
+    for &((value, axis), ref found) in axes {
         if !matches!(graph.value(value).origin, Origin::Stored(_)) {
             continue;
         }
-        let mut counts: BTreeMap<Reason, usize> = BTreeMap::new();
-        for label in found.iter().flatten() {
-            if let Some(reason) = labels.pinned(*label) {
-                *counts.entry(reason.clone()).or_default() += 1;
-            }
-        }
+        let mut counts = labels.count_pins(found.iter().flatten());
         counts.retain(|reason, _| !matches!(reason.code, PinCode::Structure | PinCode::Unread));
         let tensor = &graph.value(value).name;
         pins.extend(counts.into_iter().map(|(reason, count)| Pin { tensor: tensor.clone(), axis, count, reason }));

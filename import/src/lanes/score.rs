@@ -36,13 +36,24 @@ pub fn magnitude(graph: &Graph, lanes: &Lanes) -> Result<Vec<f64>, TensorError> 
 /// Sums over everything but one axis, of squares.
 fn axis_squares(graph: &Graph, stored: StoredId, axis: usize) -> Result<Vec<f64>, TensorError> {
     let tensor = &graph.stored(stored).tensor;
-    let values = tensor.to_f32()?;
+    let floats = tensor.floats().ok_or(TensorError::Conversion { from: tensor.dtype, to: "floats" })?;
     let extent = tensor.shape[axis];
-    let inner: usize = tensor.shape[axis + 1..].iter().product();
+    let inner = tensor.shape[axis + 1..].iter().product::<usize>().max(1);
     let mut sums = vec![0.0; extent];
-    for (chunk, run) in values.chunks(inner.max(1)).enumerate() {
-        sums[chunk % extent] += run.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
-    }
+    // A run of elements at one index of the axis is summed by itself.
+    let (mut run, mut left, mut at) = (0.0, inner, 0);
+    floats.for_each(|x| {
+        let single = f64::from(x as f32);
+        run += single * single;
+        left -= 1;
+        if left == 0 {
+            sums[at] += run;
+            (run, left, at) = (0.0, inner, at + 1);
+        }
+        if at == extent {
+            at = 0;
+        }
+    });
     Ok(sums)
 }
 

@@ -22,6 +22,9 @@ use super::{
 /// Where a model keeps its graph.
 const GRAPH: u32 = 7;
 
+/// Where a tensor keeps its elements as bytes.
+const RAW_DATA: u32 = 9;
+
 /// Protobuf readers refuse files of 2 GiB and more.
 const LARGEST: u64 = i32::MAX as u64;
 
@@ -164,6 +167,11 @@ impl Edits {
     /// Puts `element` where the one at `index` was.
     pub fn replace<T: prost::Message + 'static>(&mut self, field: Repeated<T>, index: usize, element: T) {
         self.change(field, index).fate = Fate::Replace(Box::new(element));
+    }
+
+    /// Puts a stored tensor where the one at `index` was; its elements are made when they are written.
+    pub fn replace_later(&mut self, index: usize, tensor: Later) {
+        self.change(INITIALIZER, index).fate = Fate::Replace(Box::new(tensor));
     }
 
     /// Leaves out the element at `index`.
@@ -371,7 +379,7 @@ impl Spliced {
             match piece {
                 Piece::Copy(range) => writer.write_all(&self.source[range.clone()])?,
                 Piece::Header(bytes) => writer.write_all(bytes)?,
-                Piece::Encode(element) => writer.write_all(&element.bytes())?,
+                Piece::Encode(element) => element.write(writer)?,
             }
         }
         Ok(())
@@ -383,21 +391,17 @@ impl Spliced {
             return self.source.slice(range.clone());
         }
         let mut bytes = Vec::with_capacity(usize::try_from(self.len()).unwrap_or_default());
-        for piece in &self.pieces {
-            match piece {
-                Piece::Copy(range) => bytes.extend_from_slice(&self.source[range.clone()]),
-                Piece::Header(header) => bytes.extend_from_slice(header),
-                Piece::Encode(element) => bytes.extend_from_slice(&element.bytes()),
-            }
+        match self.write_to(&mut bytes) {
+            Ok(()) => bytes.into(),
+            Err(error) => unreachable!("memory takes whatever is written to it: {error}"),
         }
-        bytes.into()
     }
 }
 
 /// A message whose type has been forgotten.
 trait Encode: Send + Sync {
     fn length(&self) -> usize;
-    fn bytes(&self) -> Vec<u8>;
+    fn write(&self, writer: &mut dyn Write) -> io::Result<()>;
 }
 
 impl<T: prost::Message> Encode for T {
@@ -405,7 +409,48 @@ impl<T: prost::Message> Encode for T {
         self.encoded_len()
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        self.encode_to_vec()
+    fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
+        writer.write_all(&self.encode_to_vec())
+    }
+}
+
+/// A stored tensor whose elements are made when they are written, so that many of them are never in memory together.
+pub struct Later {
+    head: TensorProto,
+    length: usize,
+    make: Box<dyn Fn() -> Bytes + Send + Sync>,
+}
+
+impl Later {
+    /// A tensor that is `head` with the `length` bytes that `make` gives as its elements.
+    pub fn new(head: TensorProto, length: usize, make: impl Fn() -> Bytes + Send + Sync + 'static) -> Self {
+        Self { head: TensorProto { raw_data: None, ..head }, length, make: Box::new(make) }
+    }
+
+    /// The tensor with its elements.
+    pub fn now(&self) -> TensorProto {
+        TensorProto { raw_data: Some((self.make)()), ..self.head.clone() }
+    }
+
+    /// The tensor's name.
+    pub fn name(&self) -> &[u8] {
+        self.head.name()
+    }
+}
+
+impl Encode for Later {
+    fn length(&self) -> usize {
+        let header = wire::header(RAW_DATA, self.length as u64).len();
+        prost::Message::encoded_len(&self.head) + header + self.length
+    }
+
+    fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
+        let elements = (self.make)();
+        if elements.len() != self.length {
+            return Err(io::Error::other("a tensor has not as many bytes as were announced"));
+        }
+        writer.write_all(&prost::Message::encode_to_vec(&self.head))?;
+        writer.write_all(&wire::header(RAW_DATA, self.length as u64))?;
+        writer.write_all(&elements)
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn forecast(
     remarks: &[String],
 ) -> Result<Forecast> {
     subject.has_lanes()?;
-    let lanes = &subject.lanes;
+    let lanes = subject.lanes();
     let scores = score::magnitude(&subject.model.graph, lanes)?;
     let kept = allocate(lanes, &scores, budgets, settings.allocation()?, settings.floor()?)?;
     let mut pinned = BTreeMap::new();

@@ -130,10 +130,10 @@ impl Stages<'_> {
             let gate = Gate::of(self.settings)?;
             let Exact { plan, report: twin, left } = gate.exact(&mut subject, &tensors, Some(self.pictures), still)?;
             left.iter().for_each(|left| self.progress.note(&left.line()));
-            let slim = cut(&subject.model, &subject.lanes, &plan, &tensors, false)?;
+            let slim = cut(&subject.model, subject.lanes(), &plan, &tensors, false)?;
             slim.write(&subject.model, &file)?;
             write_json(&cut_plan, &plan)?;
-            let kept = plan.kept(&subject.model.graph, &subject.lanes)?;
+            let kept = plan.kept(&subject.model.graph, subject.lanes())?;
             let budgets = subject.reached(&self.settings.budgets()?, &kept.as_numbers());
             Ok(CutResult { twin, budgets, left })
         })
@@ -290,7 +290,7 @@ impl Stages<'_> {
 pub(crate) fn splice(model: &Path, plan: &Path, out: &Path) -> Result<()> {
     let subject = Subject::open(model, &[])?;
     let (plan, tensors) = read_plan(plan)?;
-    let file = cut(&subject.model, &subject.lanes, &plan, &tensors, false)?;
+    let file = cut(&subject.model, subject.lanes(), &plan, &tensors, false)?;
     file.write(&subject.model, out)?;
     Ok(())
 }
