@@ -60,7 +60,7 @@ pub(crate) fn agreement(
     let all = [Kind::Ort, Kind::Tract, Kind::Torch];
     let kinds = settings.verify.runtimes.as_deref().unwrap_or(&all);
     let tolerance = Tolerance { relative: settings.verify.tolerance, outputs: half_outputs(model, settings) };
-    let launcher = launcher(settings.threads()?)?;
+    let launcher = launcher(settings.threads())?;
     let declared = model.graph.batch().and_then(|batch| batch.value()).and_then(|batch| usize::try_from(batch).ok());
     let at_once = settings.verify.at_once.unwrap_or(AT_ONCE).max(1);
     let pieces = declared.map_or(Pieces::AtMost(at_once), Pieces::Exactly);

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, anyhow};
-use images::data::Choice;
-use images::preprocess::Preprocess;
-use serde::{Deserialize, Serialize};
+use job::Job;
+use serde::Deserialize;
 use serde_json::{Map, Value};
-use toml::Table;
 
 use crate::interrupt::{Interrupted, PassedOn};
 use crate::progress::{Meter, Progress, Tick};
@@ -27,45 +25,6 @@ const KEEPING_MEMORY: [(&str, &str); 3] = [
 /// The environment variable that names the program.
 pub(crate) const VARIABLE: &str = "ESPALIER_TORCH";
 const PROGRAM: &str = "espalier-torch";
-
-/// A job, as `espalier-torch` reads it. The sections `search` and `tune` are its own and pass through as they are.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Job {
-    /// The ONNX file to search, to tune or to train.
-    pub(crate) model: PathBuf,
-    /// The dense network, whose answers a tuned one learns.
-    pub(crate) teacher: Option<PathBuf>,
-    /// The pictures.
-    pub(crate) data: PathBuf,
-    /// Which of them are trained on, and which are left to measure on.
-    pub(crate) division: Choice,
-    /// Whether labels may be read.
-    pub(crate) labels: bool,
-    /// From pictures to inputs.
-    pub(crate) input: Preprocess,
-    /// What may remain.
-    pub(crate) budget: Vec<String>,
-    /// What stays whole.
-    pub(crate) keep: Vec<String>,
-    /// How lanes are chosen.
-    pub(crate) search: Table,
-    /// How the network is trained.
-    pub(crate) tune: Table,
-    /// What every random number is a function of.
-    pub(crate) seed: u64,
-    /// Threads.
-    pub(crate) threads: usize,
-    /// Where torch computes.
-    pub(crate) device: String,
-    /// Where the plan goes.
-    pub(crate) out: PathBuf,
-    /// Where checkpoints go.
-    pub(crate) checkpoint: Option<PathBuf>,
-    /// Whether to continue from a checkpoint.
-    pub(crate) resume: bool,
-    /// Whether to begin from new random weights.
-    pub(crate) fresh: bool,
-}
 
 /// The program.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,14 +12,15 @@ use std::path::Path;
 use toml::{Table, Value};
 
 /// Each package, and the packages of this workspace that it may depend on.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("espalier-import", &[]),
     ("espalier-images", &[]),
+    ("espalier-job", &["espalier-import", "espalier-images"]),
     ("espalier-export", &["espalier-import"]),
-    ("espalier-csam", &["espalier-import", "espalier-images"]),
+    ("espalier-csam", &["espalier-import", "espalier-images", "espalier-job"]),
     ("espalier-certify", &["espalier-import", "espalier-images"]),
     ("espalier-fixtures", &["espalier-import", "espalier-images"]),
-    ("espalier", &["espalier-import", "espalier-images", "espalier-export", "espalier-certify"]),
+    ("espalier", &["espalier-import", "espalier-images", "espalier-job", "espalier-export", "espalier-certify"]),
     ("xtask", &[]),
 ];
 

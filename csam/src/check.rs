@@ -18,13 +18,13 @@
 //!
 //! Notes are what a person should know; an error is one sentence, and status 2.
 
+use job::Job;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     CsamError,
     events::Events,
-    job::Job,
     search,
     session::Stop,
     setup::{Reading, Setup},
@@ -81,7 +81,8 @@ fn after_search(job: &Job, searched: Option<Rehearsal>) -> Job {
     let mut job = job.clone();
     if !job.budget.is_empty() {
         job.teacher = Some(job.model.clone());
-        job.tune.spent += searched.map_or(0, |search| search.steps * search.copies);
+        let searched = searched.map_or(0, |search| search.steps * search.copies);
+        job.tune.spent = Some(job.tune.spent.unwrap_or(0) + searched);
     }
     job
 }

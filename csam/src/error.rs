@@ -9,30 +9,9 @@ use crate::network::NetworkError;
 /// Why a job could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum CsamError {
-    /// The job file is not a job.
-    #[error("{}: is not a job for espalier-torch ({reason})", path.display())]
-    Job {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        reason: String,
-    },
-    /// A value of the job is not of its key's kind.
-    #[error("the setting `{key}` cannot be read: {reason}")]
-    Value {
-        /// The key in the job.
-        key: String,
-        /// What does not fit.
-        reason: String,
-    },
-    /// A key of the job that does not exist.
-    #[error("`{key}` is no setting; did you mean `{nearest}`?")]
-    UnknownKey {
-        /// The key.
-        key: String,
-        /// The one that looks most like it.
-        nearest: String,
-    },
+    /// The job cannot be read.
+    #[error(transparent)]
+    Job(#[from] job::JobError),
     /// A pattern of what is to be kept that fits nothing.
     #[error(
         "`keep` names `{pattern}`, but no stored tensor of the model has that in its name; `espalier inspect` lists them"
@@ -40,16 +19,6 @@ pub enum CsamError {
     KeepsNothing {
         /// The pattern.
         pattern: String,
-    },
-    /// A value of the job is outside its range.
-    #[error("`{key}` is {value}, but must be {wanted}")]
-    Setting {
-        /// The key in the job.
-        key: &'static str,
-        /// What it holds.
-        value: String,
-        /// What it may hold.
-        wanted: &'static str,
     },
     /// The operating system refused.
     #[error("{}: {action} failed ({reason})", path.display())]
@@ -175,7 +144,7 @@ pub enum CsamError {
     Torch(String),
     /// A device that is not there.
     #[error("the device `{0}` is not there; `espalier doctor` lists those that are")]
-    Device(String),
+    Device(job::Device),
     /// The program that started this one has ended.
     #[error("process {parent}, which should have started this program, is not its parent; leave --parent out")]
     Orphaned {

@@ -6,14 +6,12 @@
 //! - [`search`] and [`tune`]: the two commands of `espalier-torch` that end in a plan;
 //! - [`check`]: everything that they do before their first step, for a dry run;
 //! - [`run`]: running a model on given inputs;
-//! - [`job`] and [`events`]: what comes in as JSON and what goes out as JSON lines.
+//! - [`events`]: what goes out as JSON lines; what comes in is a [`Job`](job::Job).
 
 pub mod check;
 pub mod error;
 pub mod events;
 mod fresh;
-pub mod job;
-mod keys;
 pub mod methods;
 pub mod network;
 pub mod output;

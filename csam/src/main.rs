@@ -6,11 +6,11 @@ use clap::{Args, Parser, Subcommand};
 use csam::{
     CsamError, check,
     events::Events,
-    job::Job,
     run, search,
     session::{self, Stop},
     tune, versions,
 };
+use job::Job;
 
 /// Searches, tunes, trains and runs networks with libtorch. `search`, `tune`, `train` and `check` tell what happens,
 /// errors included, as JSON lines on standard output.

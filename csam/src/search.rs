@@ -4,13 +4,13 @@ use import::{
     Model, Tensor as Stored,
     lanes::{Budget, Fill as PlanFill, Kept, Lanes, Plan, Replacement, TensorShape, score},
 };
+use job::{Fill, Job, MethodName};
 use serde_json::json;
 use tch::{Tensor, no_grad};
 
 use crate::{
     CsamError,
     events::Events,
-    job::{Fill, Job, MethodName},
     methods::{Choice, Ground, named},
     network::{Network, Pass, Taps},
     output::write_plan,
@@ -37,10 +37,11 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
     let setup = Setup::of(job, pictures(job), &mut events)?;
     let network = setup.trainable(job)?;
     let mut clock = setup.clock(job, "search", events, stop)?;
-    let method = named(job.search.method);
+    let method = named(job.search.method());
     let normalising = normalising(job, &setup, &network, &mut clock)?;
     let choice = on_ground(job, &setup, &network, normalising, |ground| method.choose(ground, &mut clock))?;
-    let origin = format!("{}, {:?} widths, seed {}", method.name(), job.search.allocation, job.seed).to_lowercase();
+    let origin =
+        format!("{}, {:?} widths, seed {}", job.search.method(), job.search.allocation, job.seed).to_lowercase();
     let mut plan = Plan::from_kept(&setup.subject.model.graph, &setup.lanes, &choice.kept, origin);
     // A search that trained weights did so with nothing in place of what it removed.
     if job.search.fill == Fill::Mean && !choice.trained {
@@ -58,7 +59,7 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
 /// As [`search`].
 pub(crate) fn rehearse(job: &Job, setup: &Setup, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
     let network = setup.copy()?;
-    on_ground(job, setup, &network, Normalising::ByBatch, |ground| named(job.search.method).rehearse(ground, clock))
+    on_ground(job, setup, &network, Normalising::ByBatch, |ground| named(job.search.method()).rehearse(ground, clock))
 }
 
 /// Does something with all that a method is given.
@@ -72,7 +73,7 @@ fn on_ground<T>(
     setup.check_answers(network)?;
     let portions = setup.portions(job, network)?;
     let units = units(network, &setup.train, portions.look, setup.device)?;
-    let teach = || setup.teacher(&setup.subject, job.search.task.beta, units.clone());
+    let teach = || setup.teacher(&setup.subject, job.search_task().beta, units.clone());
     work(&Ground {
         portions,
         normalising,
@@ -85,6 +86,7 @@ fn on_ground<T>(
         samples: &setup.train,
         laws: &setup.laws,
         search: &job.search,
+        task: job.search_task(),
         tune: &job.tune,
         seed: job.seed,
         resume: job.resume,
@@ -95,7 +97,7 @@ fn on_ground<T>(
 
 /// What normalisations do in the steps of a method that takes steps.
 fn normalising(job: &Job, setup: &Setup, network: &Network, clock: &mut Clock) -> Result<Normalising, CsamError> {
-    if job.search.method != MethodName::Csam {
+    if job.search.method() != MethodName::Csam {
         return Ok(Normalising::AsStored);
     }
     let portions = setup.portions(job, network)?;
@@ -110,7 +112,7 @@ fn budgets(job: &Job) -> Result<Vec<Budget>, CsamError> {
 
 /// Pictures that the method can use; one that trains uses all there are.
 fn pictures(job: &Job) -> Reading {
-    match job.search.method {
+    match job.search.method() {
         MethodName::Csam => Reading::All,
         MethodName::Magnitude | MethodName::Taylor | MethodName::Random => {
             Reading::Some(job.search.batches.saturating_mul(BATCH))
@@ -166,7 +168,7 @@ fn finish(job: &Job, lanes: &Lanes, budgets: &[Budget], choice: &Choice, clock: 
         budgets.iter().map(|budget| json!({ "budget": budget.to_string(), "share": share(budget) })).collect();
     clock.events.done(json!({
         "command": "search",
-        "method": named(job.search.method).name(),
+        "method": job.search.method(),
         "copies": choice.copies,
         "lanes": lanes.lanes.len(),
         "kept": choice.kept.count(),

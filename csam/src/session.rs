@@ -24,18 +24,18 @@ pub fn set_operator_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }
 
-/// The device of this name: `cpu`, `cuda` or `cuda:N`.
+/// libtorch's device of this name.
 ///
 /// # Errors
 /// There is no such device.
-pub fn device(name: &str) -> Result<Device, CsamError> {
-    let missing = || CsamError::Device(name.to_owned());
-    let index = match name {
-        "cpu" => return Ok(Device::Cpu),
-        "cuda" => 0,
-        _ => name.strip_prefix("cuda:").and_then(|n| n.parse().ok()).ok_or_else(missing)?,
-    };
-    if Cuda::is_available() && (index as i64) < Cuda::device_count() { Ok(Device::Cuda(index)) } else { Err(missing()) }
+pub fn device(name: job::Device) -> Result<Device, CsamError> {
+    match name {
+        job::Device::Cpu => Ok(Device::Cpu),
+        job::Device::Cuda(index) if Cuda::is_available() && (index as i64) < Cuda::device_count() => {
+            Ok(Device::Cuda(index))
+        }
+        job::Device::Cuda(_) => Err(CsamError::Device(name)),
+    }
 }
 
 /// Has the system kill this process when its parent ends, whatever ends it: nobody would read the outcome, and a program

@@ -8,13 +8,13 @@ use images::{
     laws::Law,
 };
 use import::{lanes::Lanes, ops::Role};
+use job::Job;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     CsamError,
     events::Events,
-    job::Job,
     network::{Answers, Lowering, Network, Parameter, Pass, Statistics},
     session::{self, Stop},
     subject::Subject,
@@ -72,7 +72,7 @@ impl Setup {
     /// # Errors
     /// Something cannot be opened, or the pictures do not fit the network.
     pub fn of(job: &Job, reading: Reading, events: &mut Events) -> Result<Self, CsamError> {
-        let device = session::device(&job.device)?;
+        let device = session::device(job.device)?;
         let subject = Subject::open(&job.model)?;
         let training = data::open(&job.data)?.divide(&job.division)?.training?;
         let train = match reading {

@@ -1,7 +1,7 @@
 //! `espalier-torch tune` and `train`: new values for the weights of a network.
 //!
 //! With a teacher, the student sees a batch of which a part is transformed and learns the labels and the teacher's
-//! answers (see [`Task`](crate::job::Task)). Without one it learns the labels.
+//! answers (see [`Task`](job::Task)). Without one it learns the labels.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,6 +9,7 @@ use import::{
     Model,
     lanes::{Plan, Replacement, TensorShape},
 };
+use job::{Job, Tune};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -16,7 +17,6 @@ use crate::{
     CsamError,
     events::Events,
     fresh,
-    job::{Job, Tune},
     network::{Network, Pass, Statistics},
     output::write_plan,
     session::Stop,
@@ -297,7 +297,7 @@ impl Course<'_> {
         let (tune, pictures) = (&self.job.tune, self.setup.train.len() as f64);
         // A step with a weight perturbation is two copies of its images.
         let copies = self.portions.tune as f64 * if tune.sam > 0.0 { 2.0 } else { 1.0 };
-        let left = tune.epochs * pictures - tune.spent as f64;
+        let left = tune.epochs * pictures - tune.spent.unwrap_or(0) as f64;
         (left / copies).round().max(1.0) as u64
     }
 }

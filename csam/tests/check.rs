@@ -5,7 +5,8 @@
 mod common;
 
 use common::{Bench, Recorder};
-use csam::{check::check, job::Job};
+use csam::check::check;
+use job::Job;
 use serde_json::{Value, json};
 
 /// What a check of a job on the small residual network says: the facts, or the sentence.

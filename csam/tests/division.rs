@@ -6,8 +6,9 @@ mod common;
 use std::fs;
 
 use common::{Bench, Recorder};
-use csam::{CsamError, job::Job, search::search, tune::tune};
+use csam::{CsamError, search::search, tune::tune};
 use images::data::{self, Choice, ForTraining, ImageSet};
+use job::Job;
 use serde_json::{Value, json};
 
 fn damage(set: &ImageSet, count: usize) {

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use csam::job::Perturb;
 use csam::methods::csam::{
     cost,
     perturb::{Start, perturb, radius, thresholds},
@@ -13,6 +12,7 @@ use import::{
     Model,
     lanes::{Allocation, Amount, Budget, Lanes, Quantity, allocate},
 };
+use job::Perturb;
 use proptest::prelude::*;
 
 const HALF: Budget = Budget { quantity: Quantity::Macs, amount: Amount::Share(0.5) };

@@ -5,8 +5,9 @@
 mod common;
 
 use common::{Bench, Recorder, contents};
-use csam::{CsamError, job::Job, search::search, tune::tune};
+use csam::{CsamError, search::search, tune::tune};
 use import::{Model, Tensor};
+use job::Job;
 use serde_json::{Value, json};
 
 fn run(job: &Job, recorder: &Recorder) -> Result<(), CsamError> {

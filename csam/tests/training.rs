@@ -5,11 +5,12 @@
 mod common;
 
 use common::{Bench, Recorder, contents};
-use csam::{CsamError, job::Job, search::search, tune::tune};
+use csam::{CsamError, search::search, tune::tune};
 use import::{
     Model,
     lanes::{Budget, Lanes, Plan},
 };
+use job::Job;
 use serde_json::json;
 
 type Command = fn(&Job, csam::events::Events, csam::session::Stop) -> Result<(), CsamError>;

@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let pictures = Pictures::open(&settings, &first.model)?;
     pictures.announce(&settings, &pictures.remarks(false), &context.progress);
     let side = pictures.input.height.min(pictures.input.width);
-    let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
+    let asked = settings.certify.decide(side, settings.seed(), settings.threads(), settings.minutes)?;
     let asked = asked.ok_or_else(|| anyhow!("the preset is off, so there is nothing to certify; give another one"))?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
     let named = |(place, subject): (usize, &Subject)| {

@@ -70,7 +70,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let pictures = Pictures::open(&settings, &subject.model)?;
     let remarks = pictures.remarks(false);
     pictures.announce(&settings, &remarks, &context.progress);
-    let threads = settings.threads()?;
+    let threads = settings.threads();
     let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
     let ran = runnable(&subject, &pictures, folder.path(), threads, &context.progress)?;
     let answers = match &flags.against {
@@ -106,7 +106,7 @@ fn against(
     pictures: &Pictures,
 ) -> Result<Answers> {
     let candidate = Candidate { name: subject.path.display().to_string(), model: subject.path.clone() };
-    let asked = Asked { seed: settings.seed(), threads: settings.threads()?, ..Asked::default() };
+    let asked = Asked { seed: settings.seed(), threads: settings.threads(), ..Asked::default() };
     let mut shown = evidence::shown(&context.progress, "answers");
     let mut found = answers(dense, &[candidate], &pictures.set, &pictures.input, &asked, &mut shown)?;
     Ok(found.remove(0))

@@ -8,6 +8,7 @@ use clap::Args;
 use export::{SlimFile, Tensors, cut};
 use images::draw;
 use import::lanes::{Kept, Plan, allocate, score};
+use job::MethodName;
 use serde::Serialize;
 
 use super::Context;
@@ -124,7 +125,7 @@ fn ship_free(
     let declared = folder.path().join("slim.onnx");
     slim.write(&subject.model, &declared)?;
     let inputs = gate::inputs(subject, pictures, freed::SAMPLES, settings.seed())?;
-    freed::ship(&declared, out, &inputs, settings.threads()?)
+    freed::ship(&declared, out, &inputs, settings.threads())
 }
 
 /// A plan, and the tensors beside it where it replaces any.
@@ -146,21 +147,18 @@ fn tensors_of(plan: &Path) -> PathBuf {
 fn choose(subject: &Subject, settings: &Settings) -> Result<Plan> {
     subject.has_lanes()?;
     let budgets = settings.budgets()?;
-    let method = match settings.search.get("method") {
-        None => "magnitude",
-        Some(value) => value.as_str().unwrap_or_default(),
-    };
     let (graph, lanes) = (&subject.model.graph, subject.lanes());
+    let method = settings.search.method.unwrap_or(MethodName::Magnitude);
     let scores = match method {
-        "magnitude" => score::magnitude(graph, lanes)?,
-        "random" => random(lanes.lanes.len(), settings.seed()),
-        other => {
+        MethodName::Magnitude => score::magnitude(graph, lanes)?,
+        MethodName::Random => random(lanes.lanes.len(), settings.seed()),
+        MethodName::Csam | MethodName::Taylor => {
             return Err(anyhow!(
-                "`{other}` needs pictures, which slim does without; use --method magnitude or random, or `espalier prune`"
+                "`{method}` needs pictures, which slim does without; use --method magnitude or random, or `espalier prune`"
             ));
         }
     };
-    let kept = allocate(lanes, &scores, &budgets, settings.allocation()?, settings.floor()?)?;
+    let kept = allocate(lanes, &scores, &budgets, settings.search.allocation, settings.search.floor)?;
     let origin = format!("espalier slim, {method}, seed {}", settings.seed());
     Ok(Plan::from_kept(graph, lanes, &kept, origin))
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use images::preprocess::Preprocess;
 use import::proto::{ModelFile, is_standard_output};
+use job::Job;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -21,7 +22,7 @@ use crate::run::{Asked, Begun, Given, Opening, Recipe, Run, StageKind, Start, pu
 use crate::settings::{Settings, flags};
 use crate::subject::Subject;
 use crate::target;
-use crate::torch::{Job, Torch, deciding};
+use crate::torch::{Torch, deciding};
 
 /// Flags of `espalier train`.
 #[derive(Debug, Args, Serialize)]
@@ -114,7 +115,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let resume = asked.start == Start::Resume;
     Run::open(opening, &context.progress)?.follow(|run| {
         let plan = run.work("train/plan.json");
-        let job = job(&given, &settings, &subject, pictures.input, run, resume)?;
+        let job = job(&given, &settings, &subject, &pictures.input, run, resume)?;
         let training: Map<String, Value> = run.stage("train", &[&plan], |run| {
             torch.run("train", &job, &run.work("train.job.json"), Some(&run.path("log.jsonl")), &context.progress)
         })?;
@@ -153,17 +154,17 @@ fn recipe(given: &Given, settings: &Settings, subject: &Subject, pictures: &Pict
     let of = json!({
         "espalier": env!("CARGO_PKG_VERSION"),
         "torch": deciding(&torch.versions()?),
-        "instructions": Machine::here(settings.threads()?).instructions,
+        "instructions": Machine::here(settings.threads()).instructions,
         "model": digest::model(&subject.model.file)?,
         "teacher": teacher,
         "fresh": given.fresh,
         "pictures": pictures.digest()?,
         "division": settings.division(),
-        "labels": settings.labels.unwrap_or(true),
+        "labels": settings.labels(),
         "input": settings.input,
         "tune": settings.tune,
         "seed": settings.seed(),
-        "threads": settings.threads()?,
+        "threads": settings.threads(),
         "device": settings.device(),
     });
     Recipe::default().with("train", StageKind::Training, &[], &of)
@@ -173,28 +174,19 @@ fn job(
     given: &Given,
     settings: &Settings,
     subject: &Subject,
-    input: Preprocess,
+    input: &Preprocess,
     run: &Run,
     resume: bool,
 ) -> Result<Job> {
     Ok(Job {
-        model: subject.path.clone(),
         teacher: given.teacher.clone(),
-        data: settings.data()?.to_path_buf(),
-        division: settings.division(),
-        labels: settings.labels.unwrap_or(true),
-        input,
+        // Nothing is removed, whatever a settings file says for other commands.
         budget: Vec::new(),
         keep: Vec::new(),
-        search: toml::Table::new(),
-        tune: settings.tune.clone(),
-        seed: settings.seed(),
-        threads: settings.threads()?,
-        device: settings.device().to_owned(),
-        out: run.work("train"),
         checkpoint: Some(run.work("train.checkpoint")),
         resume,
         fresh: given.fresh,
+        ..settings.job(&subject.path, input, run.work("train"))?
     })
 }
 

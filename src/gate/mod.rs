@@ -50,7 +50,7 @@ impl Gate {
     /// # Errors
     /// When threads or memory are impossible.
     pub(crate) fn of(settings: &Settings) -> Result<Self> {
-        Ok(Self { seed: settings.seed(), threads: settings.threads()?, memory: settings.memory()? })
+        Ok(Self { seed: settings.seed(), threads: settings.threads(), memory: settings.memory()? })
     }
 
     /// What the check finds, in the first way that the network takes.

@@ -3,24 +3,30 @@
 use anyhow::Result;
 use certify::certificate::{Preset, Settings};
 use images::laws::Law;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use serde_json::{Map, Value};
 
 /// What was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Certify {
-    /// Where the rest comes from; quick unless set.
+    /// Where the rest comes from: `quick`, `standard`, `full`, or `off`; `quick` unless set.
+    #[schemars(with = "Option<String>")]
     pub(crate) preset: Option<Preset>,
     /// The tolerated probability that a transformation changes the prediction.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub(crate) epsilon: Option<f64>,
     /// The probability that a certificate is wrong.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub(crate) alpha: Option<f64>,
     /// Random transformations per image.
+    #[schemars(range(min = 1))]
     pub(crate) draws: Option<u64>,
     /// Images.
+    #[schemars(range(min = 1))]
     pub(crate) images: Option<usize>,
-    /// `NAME` or `NAME=SIZE`.
+    /// The transformations, `NAME` or `NAME=SIZE`: `rotation`, `brightness`, `contrast`, `blur`, `noise`.
     pub(crate) laws: Option<Vec<String>>,
 }
 
@@ -58,7 +64,7 @@ impl Certify {
 }
 
 /// Where `flags` name a preset, the settings below them lose what they say of certificates: a preset stands for all of it.
-pub(super) fn give_way(below: &mut Table, flags: &Table) {
+pub(super) fn give_way(below: &mut Map<String, Value>, flags: &Map<String, Value>) {
     let preset = flags.get("certify").and_then(|certify| certify.get("preset"));
     if preset.is_some() {
         below.remove("certify");
@@ -82,6 +88,8 @@ impl Certify {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -99,11 +107,12 @@ mod tests {
 
     #[test]
     fn a_preset_on_the_command_line_replaces_what_the_file_says_of_certificates() {
-        let mut below: Table = toml::from_str("[certify]\npreset = 'quick'\ndraws = 300\n").unwrap();
+        let object = |value: Value| value.as_object().unwrap().clone();
+        let mut below = object(json!({ "certify": { "preset": "quick", "draws": 300 } }));
         let before = below.clone();
-        give_way(&mut below, &toml::from_str("[certify]\ndraws = 90\n").unwrap());
+        give_way(&mut below, &object(json!({ "certify": { "draws": 90 } })));
         assert_eq!(below, before);
-        give_way(&mut below, &toml::from_str("[certify]\npreset = 'off'\n").unwrap());
+        give_way(&mut below, &object(json!({ "certify": { "preset": "off" } })));
         assert!(below.is_empty());
     }
 

@@ -5,24 +5,31 @@
 //! to = ["macs=50%"]
 //! [input]
 //! mean = [0.49, 0.48, 0.45]
-//! [search]        # and [tune]: every key of espalier-torch, passed on as it is
+//! [search]        # and [tune]: espalier-torch reads them, and the crate `job` says what they hold
 //! method = "csam"
 //! [certify]
 //! preset = "quick"
 //! ```
 
 pub(crate) mod certificates;
+mod file;
 pub(crate) mod flags;
+mod job;
 mod merge;
+#[cfg(test)]
+mod page;
 
 use std::path::{Path, PathBuf};
 
+use ::job::{Device, Search, SettingError, Tune, check_laws};
 use anyhow::{Context, Result, anyhow};
 use certify::runtimes::Kind;
 use images::data::Choice;
 use images::preprocess::InputSettings;
-use import::lanes::{Allocation, Budget};
+use import::lanes::Budget;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use toml::Table;
 
 use crate::cli::Shared;
@@ -34,74 +41,91 @@ use crate::pictures::Pictures;
 const FILE: &str = "espalier.toml";
 
 /// What was asked for, from flags and file together. What nobody asked for is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The pictures.
+    /// The pictures (`--data`): a folder or file, or the word `procedural`. A relative path is relative to the file.
     pub(crate) data: Option<PathBuf>,
-    /// What may remain.
+    /// What may remain (`--to`): `macs=50%`, `params=1.2M`, `channels=50%`. Several budgets all hold.
     pub(crate) to: Option<Vec<String>>,
-    /// Stored tensors that stay whole: a part of their name each.
+    /// Stored tensors that stay whole (`--keep`): a part of their name each.
     pub(crate) keep: Option<Vec<String>>,
-    /// What every random number is a function of.
+    /// What every random number is a function of (`--seed`); 0 unless set.
     pub(crate) seed: Option<u64>,
-    /// Threads of every computation.
+    /// Threads of every computation (`--threads`); all cores unless set.
+    #[schemars(range(min = 1))]
     pub(crate) threads: Option<usize>,
-    /// The most memory that checking a cut may take: `4GiB`, `500MB`, or bytes.
+    /// The most memory that checking a cut may take (`--memory`): `4GiB`, `500MB`; half of what is free unless set.
     pub(crate) memory: Option<String>,
-    /// Where torch computes.
-    pub(crate) device: Option<String>,
-    /// The most time certificates may take.
+    /// Where torch computes (`--device`): `cpu`, `cuda` or `cuda:N`; `cpu` unless set.
+    pub(crate) device: Option<Device>,
+    /// The most time certificates may take (`--minutes`).
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub(crate) minutes: Option<f64>,
-    /// Whether labels are used in training.
+    /// Whether labels are used (`--no-labels`); they are unless set.
     pub(crate) labels: Option<bool>,
-    /// Whether the slim file shall take any batch.
+    /// Whether the slim file shall take any batch, where the model declares one (`--free-batch`).
     pub(crate) free_batch: Option<bool>,
     /// Which pictures are trained on.
-    pub(crate) train: Part,
+    pub(crate) train: TrainPart,
     /// Which pictures figures are measured on.
-    pub(crate) measure: Part,
-    /// What decides which pictures are held out.
+    pub(crate) measure: MeasurePart,
+    /// What decides which pictures are held out where no split serves.
     pub(crate) division: DivisionSeed,
-    /// From pictures to inputs.
+    /// From pictures to inputs: inferred unless set. Each key has a flag of its name.
     pub(crate) input: InputSettings,
-    /// How lanes are chosen; read by espalier-torch.
-    pub(crate) search: Table,
-    /// How the slim network is tuned; read by espalier-torch.
-    pub(crate) tune: Table,
-    /// Which certificates.
+    /// How lanes are chosen; every key by `--set search.KEY=VALUE`.
+    pub(crate) search: Search,
+    /// How the slim network is tuned, or one is trained; every key by `--set tune.KEY=VALUE`.
+    pub(crate) tune: Tune,
+    /// Which certificates. Each key has a flag of its name.
     pub(crate) certify: certificates::Certify,
-    /// How runtimes are compared.
+    /// How runtimes are compared. Each key has a flag of its name.
     pub(crate) verify: Verify,
 }
 
-/// Some of the pictures.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The pictures that are trained on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Part {
-    /// Their split.
+pub(crate) struct TrainPart {
+    /// Their split (`--train-split`); the training split, else the unsplit set, unless set.
+    pub(crate) split: Option<String>,
+}
+
+/// The pictures that figures are measured on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct MeasurePart {
+    /// Their split (`--measure-split`; `--split` where nothing is trained, and in `prune`); test, else validation, else a
+    /// tenth held out, unless set.
     pub(crate) split: Option<String>,
 }
 
 /// What decides, beside their names, which pictures are held out where no split serves.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DivisionSeed {
-    /// Not the run's seed: several runs, and measurements after them, share one division.
+    /// Which pictures are held out (`--division-seed`); 0 unless set. It is not the run's seed: several runs, and
+    /// measurements after them, share one division.
     pub(crate) seed: Option<u64>,
 }
 
 /// How runtimes are compared.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Verify {
-    /// The largest difference that is still agreement, relative to a sample's largest score.
+    /// The largest difference that is still agreement, relative to a sample's largest score; 1e-4 unless set, 1e-2 for
+    /// half precision.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub(crate) tolerance: Option<f64>,
-    /// Pictures to compare on.
+    /// Pictures to compare on; 64 unless set.
+    #[schemars(range(min = 1))]
     pub(crate) samples: Option<usize>,
-    /// Pictures in one run of a runtime.
+    /// Pictures in one run of a runtime, where the model leaves its batch open; 16 unless set.
+    #[schemars(range(min = 1))]
     pub(crate) at_once: Option<usize>,
-    /// The runtimes; the first one is the reference.
+    /// The runtimes, the reference first: `ort`, `tract`, `torch`; all of them unless set.
+    #[schemars(with = "Option<Vec<String>>")]
     pub(crate) runtimes: Option<Vec<Kind>>,
 }
 
@@ -109,21 +133,39 @@ impl Settings {
     /// Makes flags, file and `--set` one.
     ///
     /// # Errors
-    /// When the file cannot be read, has unknown keys or values of another kind, or a `--set` is not `KEY=VALUE`.
+    /// When the file cannot be read, a key does not exist, a value is not of its kind or outside its range, or a `--set` is
+    /// not `KEY=VALUE`.
     pub(crate) fn resolve(shared: &Shared, flags: &impl Serialize, set: &[String]) -> Result<Self> {
-        let mut table = match &shared.config {
-            Some(path) => read(path)?,
-            None if Path::new(FILE).exists() => read(Path::new(FILE))?,
-            None => Table::new(),
+        let mut given = match &shared.config {
+            Some(path) => file::read(path)?,
+            None if Path::new(FILE).exists() => file::read(Path::new(FILE))?,
+            None => Map::new(),
         };
         let flags = Table::try_from(flags).context("the flags cannot be read as settings; report this")?;
-        certificates::give_way(&mut table, &flags);
-        merge::over(&mut table, flags);
+        let flags = merge::spelt_out(flags)?;
+        certificates::give_way(&mut given, &flags);
+        merge::over(&mut given, flags);
         for assignment in set {
-            merge::over(&mut table, merge::assignment(assignment)?);
+            merge::over(&mut given, merge::assignment(assignment)?);
         }
-        let problem = |error: toml::de::Error| anyhow!("a flag has a value of the wrong kind: {}", error.message());
-        table.try_into().map_err(problem)
+        Ok(Self::checked(given)?)
+    }
+
+    /// Settings whose every key exists and holds what it may.
+    ///
+    /// # Errors
+    /// One does not; the error names it.
+    fn checked(given: Map<String, Value>) -> Result<Self, SettingError> {
+        let settings: Self = ::job::settings::read(Value::Object(given))?;
+        settings.search.check()?;
+        settings.tune.check()?;
+        check_laws("certify.laws", settings.certify.laws.as_deref().unwrap_or_default())?;
+        let wrong = |key: &str, reason: String| SettingError::Value { key: key.to_owned(), reason };
+        for text in settings.to.iter().flatten() {
+            text.parse::<Budget>().map_err(|error| wrong("to", error.to_string()))?;
+        }
+        settings.memory().map_err(|error| wrong("memory", error.to_string()))?;
+        Ok(settings)
     }
 
     /// The pictures, where a command cannot do without.
@@ -173,15 +215,8 @@ impl Settings {
     }
 
     /// Threads; as many as the processor offers unless set.
-    ///
-    /// # Errors
-    /// When 0 were asked for.
-    pub(crate) fn threads(&self) -> Result<usize> {
-        match self.threads {
-            Some(0) => Err(anyhow!("threads = 0 computes nothing; give at least 1")),
-            Some(threads) => Ok(threads),
-            None => Ok(machine::cores()),
-        }
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(machine::cores)
     }
 
     /// Bytes that checking a cut may take; a share of what is free unless set.
@@ -196,57 +231,13 @@ impl Settings {
         }
     }
 
-    /// How many lanes each group keeps; uniform unless set.
-    ///
-    /// # Errors
-    /// When the key holds something else.
-    pub(crate) fn allocation(&self) -> Result<Allocation> {
-        match self.search.get("allocation") {
-            None => Ok(Allocation::default()),
-            Some(value) => {
-                let text = value.as_str().ok_or_else(|| anyhow!("search.allocation is {value}; give a name"))?;
-                text.parse().map_err(|problem: String| anyhow!(problem))
-            }
-        }
-    }
-
-    /// The fewest lanes a group keeps.
-    ///
-    /// # Errors
-    /// When the key holds something else than a number.
-    pub(crate) fn floor(&self) -> Result<usize> {
-        match self.search.get("floor") {
-            None => Ok(DEFAULT_FLOOR),
-            Some(value) => value
-                .as_integer()
-                .and_then(|n| usize::try_from(n).ok())
-                .ok_or_else(|| anyhow!("search.floor is {value}; give a whole number of lanes")),
-        }
-    }
-
-    /// `[search]`, whose task is that of `[tune]` unless it has its own: one dial for both phases.
-    pub(crate) fn search_with_task(&self) -> Table {
-        let mut search = self.search.clone();
-        if let Some(task) = self.tune.get("task") {
-            search.entry("task").or_insert_with(|| task.clone());
-        }
-        search
-    }
-
-    /// The part of `[tune]` that a search reads, so that the rest of it may still change when the search is done.
-    pub(crate) fn tune_for_search(&self) -> Table {
-        const READ: [&str; 5] = ["epochs", "augment", "laws", "momentum", "decay"];
-        let read = self.tune.iter().filter(|(key, _)| READ.contains(&key.as_str()));
-        read.map(|(key, value)| (key.clone(), value.clone())).collect()
-    }
-
     /// The same with everything decided that can be: what a run folder keeps and a report shows.
     ///
     /// # Errors
-    /// When threads or certificates are impossible.
+    /// When certificates are impossible.
     pub(crate) fn decided(&self, pictures: &Pictures) -> Result<Self> {
         let input = &pictures.input;
-        let threads = self.threads()?;
+        let threads = self.threads();
         let side = input.height.min(input.width);
         let certify = match self.certify.decide(side, self.seed(), threads, self.minutes)? {
             Some(decided) => self.certify.asking_for(&decided),
@@ -254,11 +245,11 @@ impl Settings {
         };
         Ok(Self {
             data: Some(whole_path(self.data()?)?),
-            measure: Part { split: pictures.measured_split() },
+            measure: MeasurePart { split: pictures.measured_split() },
             division: DivisionSeed { seed: Some(self.division().seed) },
             seed: Some(self.seed()),
             threads: Some(threads),
-            device: Some(self.device().to_owned()),
+            device: Some(self.device()),
             input: InputSettings {
                 layout: Some(input.layout),
                 order: Some(input.order),
@@ -276,8 +267,13 @@ impl Settings {
     }
 
     /// Where torch computes; on the processor unless set.
-    pub(crate) fn device(&self) -> &str {
-        self.device.as_deref().unwrap_or("cpu")
+    pub(crate) fn device(&self) -> Device {
+        self.device.unwrap_or_default()
+    }
+
+    /// Whether labels may be read; they may unless set.
+    pub(crate) fn labels(&self) -> bool {
+        self.labels.unwrap_or(true)
     }
 
     /// The form in which a run folder keeps them.
@@ -298,32 +294,11 @@ fn whole_path(data: &Path) -> Result<PathBuf> {
         .map_err(|error| anyhow!("cannot tell where `{}` is ({error}); give its whole path", data.display()))
 }
 
-/// The floor of espalier-torch too.
-const DEFAULT_FLOOR: usize = 2;
-
-/// Reads a settings file, checking keys and kinds. A relative path in it is relative to its folder.
-fn read(path: &Path) -> Result<Table> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| anyhow!("cannot read the settings file `{shown}` ({error}); check --config"))?;
-    let problem = |error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        let message = error.message().lines().next().unwrap_or_default().to_owned();
-        anyhow!("`{shown}` line {line} is not a setting ({message}); correct it or leave it out")
-    };
-    let typed: Settings = toml::from_str(&text).map_err(problem)?;
-    let mut table: Table = toml::from_str(&text).map_err(problem)?;
-    if let (Some(data), Some(folder)) = (typed.data, path.parent())
-        && data != Path::new(images::data::PROCEDURAL)
-    {
-        table.insert("data".to_owned(), folder.join(data).to_string_lossy().into_owned().into());
-    }
-    Ok(table)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use ::job::MethodName;
+
     use super::*;
     use crate::cli::Format;
 
@@ -345,9 +320,8 @@ mod tests {
         let found = Settings::resolve(&shared(Some(&folder.path().join(FILE))), &flags, &set).unwrap();
         assert_eq!((found.seed, found.threads, found.minutes), (Some(7), Some(3), None));
         assert_eq!(found.input.mean, Some(vec![0.5]));
-        assert_eq!(found.floor().unwrap(), 4);
-        assert_eq!(found.search["method"].as_str(), Some("taylor"));
-        assert_eq!(found.search["flips"].as_array().unwrap().len(), 2);
+        assert_eq!((found.search.floor, found.search.method), (4, Some(MethodName::Taylor)));
+        assert_eq!(found.search.csam.flips, [0.1, 0.2]);
         let again: Settings = toml::from_str(&found.to_toml().unwrap()).unwrap();
         assert_eq!(again, found);
     }
@@ -362,17 +336,46 @@ mod tests {
 
     #[test]
     fn a_wrong_file_is_named_with_its_line() {
-        let folder = file("seed = 1\nepoch = 3\n");
-        let path = folder.path().join(FILE);
-        let error = Settings::resolve(&shared(Some(&path)), &Table::new(), &[]).unwrap_err().to_string();
-        assert!(error.contains("espalier.toml` line 2") && error.contains("unknown field `epoch`"), "{error}");
+        for (text, line, words) in [
+            ("seed = 1\nepoch = 3\n", 2, "`epoch` is no setting; did you mean `tune.epochs`?"),
+            (
+                "[tune]\n[tune.task]\n\nbetta = 1\n",
+                4,
+                "`tune.task.betta` is no setting; did you mean `tune.task.beta`?",
+            ),
+            ("[search]\nflips = [0, 2]", 2, "`search.csam.flips` is 2, but must be at least 0 and at most 1"),
+            ("seed = 1\n[verify]\nruntimes = ['ort', 'onnx']", 3, "the setting `verify.runtimes[1]` cannot be read"),
+            ("to = ['macs=0%']", 1, "the setting `to` cannot be read: the budget 'macs=0%' must be more than 0 %"),
+            ("threads = 0", 1, "`threads` is 0, but must be at least 1"),
+            ("\n[tune]\nrate = nan", 3, "the setting `tune.rate` cannot be read"),
+            ("seed = 1\nseed = 2", 2, "duplicate key"),
+        ] {
+            let folder = file(text);
+            let path = folder.path().join(FILE);
+            let error = Settings::resolve(&shared(Some(&path)), &Table::new(), &[]).unwrap_err().to_string();
+            assert!(error.contains(&format!("espalier.toml` line {line}: {words}")), "{error}");
+        }
     }
 
     #[test]
-    fn impossible_requests_are_sentences() {
-        let settings = Settings { to: Some(vec!["macs=0%".to_owned()]), threads: Some(0), ..Settings::default() };
-        assert!(settings.budgets().unwrap_err().to_string().contains("more than 0 %"));
-        assert!(settings.threads().unwrap_err().to_string().contains("at least 1"));
+    fn a_wrong_assignment_is_named_with_the_nearest_key() {
+        for (set, words) in [
+            ("search.pertrub=flip", "did you mean `search.csam.perturb`?"),
+            ("certify.epsilom=0.1", "did you mean `certify.epsilon`?"),
+            ("input.meen=[0.5]", "did you mean `input.mean`?"),
+            ("tune.laws=['turn']", "`turn` is not a law"),
+            ("memory=4 apples", "is no size"),
+            ("device=gpu", "`gpu` is no device"),
+            ("search.robustness=chernoff", "at least 4 for the robustness `chernoff`"),
+        ] {
+            let error = Settings::resolve(&shared(None), &Table::new(), &[set.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_asked_for() {
+        assert!(Settings::default().budgets().unwrap_err().to_string().contains("--to"));
         assert!(Settings::default().data().unwrap_err().to_string().contains("--data"));
     }
 }

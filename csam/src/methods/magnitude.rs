@@ -10,10 +10,6 @@ use crate::{
 pub(super) struct Magnitude;
 
 impl Method for Magnitude {
-    fn name(&self) -> &'static str {
-        "magnitude"
-    }
-
     fn choose(&self, ground: &Ground<'_>, _: &mut Clock) -> Result<Choice, CsamError> {
         let kept = ground.allocate(ground.norms, ground.budgets)?;
         Ok(Choice { kept, copies: 0, trained: false })

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use images::laws::Law;
 use import::lanes::{AllocateError, Budget, Kept, Lanes, Quantity, allocate};
+use job::{MethodName, Search, Task, Tune};
 use tch::Device;
 
 use crate::{
     CsamError,
-    job::{MethodName, Search, Tune},
     network::Network,
     train::{
         Clock, Rehearsal, portions::Portions, samples::Samples, statistics::Normalising, teacher::Teacher,
@@ -45,6 +45,8 @@ pub struct Ground<'a> {
     pub laws: &'a [Law],
     /// The switches of the search.
     pub search: &'a Search,
+    /// What the network is asked to answer.
+    pub task: Task,
     /// The training that follows, for what the two share.
     pub tune: &'a Tune,
     /// Every draw is a function of this.
@@ -70,9 +72,6 @@ pub struct Choice {
 
 /// A way of choosing lanes.
 pub trait Method {
-    /// The name in settings and reports.
-    fn name(&self) -> &'static str;
-
     /// Chooses.
     ///
     /// # Errors

@@ -12,10 +12,6 @@ use crate::{
 pub(super) struct Random;
 
 impl Method for Random {
-    fn name(&self) -> &'static str {
-        "random"
-    }
-
     fn choose(&self, ground: &Ground<'_>, _: &mut Clock) -> Result<Choice, CsamError> {
         let score = |lane| f64::from(draw::unit(&mut draw::rng(ground.seed, "random-score", 0, lane)));
         let scores: Vec<f64> = (0..ground.lanes.lanes.len() as u64).map(score).collect();

@@ -1,7 +1,7 @@
 //! The lanes whose masks the loss feels most stay: `I_j = E[(∂ℓ/∂m_j)²]` at the dense network (Molchanov et al. 2019).
 //!
 //! The mask sits on weights, so one backward pass gives the gradient of the mean loss over its images. The expectation
-//! is therefore over *micro-batches* of `search.micro` images; 1 gives the definition's per-image form. ℓ is the cross
+//! is therefore over *micro-batches* of `search.taylor.micro` images; 1 gives the definition's per-image form. ℓ is the cross
 //! entropy with the label, or where there are no labels with the network's own class; for a network that names no class
 //! it is a random sum of its numbers. Statistics are the stored ones.
 
@@ -31,10 +31,6 @@ pub(super) struct Taylor;
 const BATCH: usize = 128;
 
 impl Method for Taylor {
-    fn name(&self) -> &'static str {
-        "taylor"
-    }
-
     fn choose(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Choice, CsamError> {
         let (mut scores, copies) = scores(ground, clock)?;
         if ground.search.allocation != Allocation::Uniform {
@@ -75,8 +71,8 @@ fn scores(ground: &Ground<'_>, clock: &mut Clock) -> Result<(Vec<f64>, u64), Csa
 /// Adds the squared gradients of a batch's micro-batches; gives the mean loss.
 fn add_batch(ground: &Ground<'_>, batch: &Batch, seed: u64, sums: &mut [f64]) -> Result<f64, CsamError> {
     let mut total = 0.0;
-    let micro = ground.search.micro as i64;
-    for start in (0..batch.n).step_by(ground.search.micro) {
+    let micro = ground.search.taylor.micro as i64;
+    for start in (0..batch.n).step_by(ground.search.taylor.micro) {
         let count = micro.min(batch.n - start);
         let images = batch.images.f_narrow(0, start, count)?;
         let labels = match &batch.labels {
@@ -103,7 +99,7 @@ fn loss(ground: &Ground<'_>, answers: Answers, labels: Option<Tensor>, at: (u64,
     if labels.is_none() {
         return randomly_summed(&answers, ground.teacher.units(), at, ground.device);
     }
-    losses::task(&answers, &Targets { labels, teacher: None }, ground.teacher.units(), &ground.search.task)
+    losses::task(&answers, &Targets { labels, teacher: None }, ground.teacher.units(), &ground.task)
 }
 
 /// The sum of all numbers in their units, each with a random sign: its squared gradient is on average the sum of the

@@ -1,10 +1,10 @@
 //! The losses, on the answers of a network, each as one number per image.
 
+use job::Task;
 use tch::{Kind, Reduction, Tensor};
 
 use crate::{
     CsamError,
-    job::Task,
     network::{Answer, Answers, Meaning},
 };
 

@@ -3,7 +3,7 @@
 //! The numbers are functions of the job, the network and the pictures, never of the machine, so that a run can be
 //! repeated elsewhere.
 
-use crate::job::Job;
+use job::Job;
 
 /// Images of a step with small images and many of them.
 const USUAL: usize = 128;
@@ -35,7 +35,7 @@ impl Portions {
         let usual = usual.min(fitting).max(2);
         let usual = 1 << usual.ilog2();
         let tune = job.tune.batch.unwrap_or(usual).min(pictures.max(1));
-        Self { search: job.search.batch.unwrap_or(usual), tune, look: fitting.saturating_mul(4).clamp(1, LOOK) }
+        Self { search: job.search.csam.batch.unwrap_or(usual), tune, look: fitting.saturating_mul(4).clamp(1, LOOK) }
     }
 
     /// A rate that is right for [`USUAL`] images a step, for another number of images (Goyal et al. 2017: in proportion).
@@ -55,7 +55,7 @@ mod tests {
             "input": { "layout": "nchw", "order": "rgb", "scale": 1.0, "mean": [0, 0, 0], "std": [1, 1, 1], "resize": "none", "height": 8, "width": 8 },
         });
         job.as_object_mut().unwrap().extend(sections.as_object().unwrap().clone());
-        serde_json::from_value(job).unwrap()
+        Job::read(job).unwrap()
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! a step would teach it to undo that difference instead of what was cut, so it keeps to the stored statistics, as
 //! detectors are commonly fine-tuned.
 
+use job::{Normalise, Task};
 use tch::{Device, Kind, no_grad};
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
 };
 use crate::{
     CsamError,
-    job::{Normalise, Task},
     network::{Network, Pass, Statistics},
 };
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use job::Task;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
 use crate::{
     CsamError,
     events::Figures,
-    job::Task,
     network::{Answers, Network},
 };
 

@@ -8,8 +8,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use csam::{events::Events, job::Job, session::Stop};
+use csam::{events::Events, session::Stop};
 use images::draw;
+use job::Job;
 use serde_json::{Value, json};
 
 /// Classes of the pictures, as many as the fixtures' small models have outputs.
@@ -58,9 +59,7 @@ impl Bench {
             "out": self.path(out),
         });
         job.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        let job: Job = serde_json::from_value(job).unwrap();
-        job.check().unwrap();
-        job
+        Job::read(job).unwrap()
     }
 }
 

@@ -6,6 +6,7 @@
 //! place, and never does a picture go from training to measuring.)
 
 use super::{DataError, Dataset, ImageSet, Role};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, ops::Deref};
@@ -16,7 +17,7 @@ const ONE_IN: u64 = 10;
 const MOST_WATCHED: usize = 5_000;
 
 /// What a user may choose about the division; what is left out is decided by the names of the splits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Choice {
     /// The split to train on; the training split, else the unsplit set.

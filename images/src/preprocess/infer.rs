@@ -1,6 +1,7 @@
 //! What a network's input shape says about its pictures, and what a person may say instead.
 
 use super::{Layout, Order, Preprocess, PreprocessError, Resize};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// From this side on a network is taken for one of photographs, whose pictures are resized; smaller ones get theirs as
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const PHOTO_SIDE: usize = 64;
 
 /// What a person says about the input (`[input]` in the settings file); the rest is inferred.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InputSettings {
     /// Where the channels are.
@@ -22,6 +23,7 @@ pub struct InputSettings {
     /// Divided by after that.
     pub std: Option<Vec<f32>>,
     /// What happens to pictures of another size.
+    #[schemars(with = "Option<String>")]
     pub resize: Option<Resize>,
     /// Rows, where the network leaves them open.
     pub height: Option<usize>,

@@ -9,6 +9,7 @@ mod infer;
 mod resize;
 
 use crate::{Picture, Pixels};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use error::PreprocessError;
@@ -16,7 +17,7 @@ pub use infer::InputSettings;
 pub use resize::Resize;
 
 /// Where a network's input has its channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
     /// `[batch, channels, height, width]`.
@@ -26,7 +27,7 @@ pub enum Layout {
 }
 
 /// The order of a network's channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// Red, green, blue.
@@ -38,7 +39,7 @@ pub enum Order {
 }
 
 /// Everything between a picture and the input of a network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
     /// Where the channels are.
@@ -52,6 +53,7 @@ pub struct Preprocess {
     /// Divided by after that: one number, or one for each channel.
     pub std: Vec<f32>,
     /// What happens to pictures of another size.
+    #[schemars(with = "String")]
     pub resize: Resize,
     /// Rows of the input.
     pub height: usize,

@@ -16,7 +16,7 @@ use crate::pictures::Pictures;
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::subject::Subject;
-use crate::torch::{Job, Torch};
+use crate::torch::Torch;
 
 /// Pictures of the trial batch.
 const PICTURES: usize = 4;
@@ -57,7 +57,7 @@ impl Ahead {
     /// # Errors
     /// When the model does not run on them, or a label has no score.
     pub(super) fn of(subject: &Subject, pictures: &Pictures, settings: &Settings) -> Result<Self> {
-        let threads = settings.threads()?;
+        let threads = settings.threads();
         let inputs = pictures.batch(PICTURES)?;
         let mut session = load(Kind::Ort, &subject.path, Options { threads, optimise: true })?;
         session.run(&inputs)?;
@@ -66,7 +66,7 @@ impl Ahead {
         let pace = begun.elapsed().as_secs_f64() / inputs.len() as f64;
         let first = outputs.first().context("the model has no output, so there is nothing to prune it by")?;
         let classes = classes(first, inputs.len());
-        let labels = settings.labels.unwrap_or(true);
+        let labels = settings.labels();
         let mut skipped = Vec::new();
         let both = 2.0 * pace;
         let mut times = Times::default();
@@ -132,25 +132,7 @@ pub(super) fn rehearse(
     progress: &Progress,
 ) -> Result<Map<String, Value>> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
-    let job = Job {
-        model: subject.path.clone(),
-        teacher: None,
-        data: settings.data()?.to_path_buf(),
-        division: settings.division(),
-        labels: settings.labels.unwrap_or(true),
-        input: pictures.input.clone(),
-        budget: settings.to.clone().unwrap_or_default(),
-        keep: settings.keep().to_vec(),
-        search: settings.search_with_task(),
-        tune: settings.tune.clone(),
-        seed: settings.seed(),
-        threads: settings.threads()?,
-        device: settings.device().to_owned(),
-        out: folder.path().join("out"),
-        checkpoint: None,
-        resume: false,
-        fresh: false,
-    };
+    let job = settings.job(&subject.path, &pictures.input, folder.path().join("out"))?;
     torch.run("check", &job, &folder.path().join("check.job.json"), None, progress)
 }
 

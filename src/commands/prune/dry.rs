@@ -47,7 +47,7 @@ pub(super) fn forecast(
     subject.has_lanes()?;
     let lanes = subject.lanes();
     let scores = score::magnitude(&subject.model.graph, lanes)?;
-    let kept = allocate(lanes, &scores, budgets, settings.allocation()?, settings.floor()?)?;
+    let kept = allocate(lanes, &scores, budgets, settings.search.allocation, settings.search.floor)?;
     let mut pinned = BTreeMap::new();
     lanes.pins.iter().for_each(|pin| *pinned.entry(pin.reason.code.as_str()).or_default() += pin.count);
     Ok(Forecast {

@@ -224,7 +224,7 @@ fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources, mut skipped: Vec
             preprocessing: digest::text(&serde_json::to_string(&stages.pictures.input)?),
         },
         remarks: stages.remarks.to_vec(),
-        machine: Machine::here(stages.settings.threads()?),
+        machine: Machine::here(stages.settings.threads()),
         torch: sources.torch,
         budgets: cut.budgets,
         dense,

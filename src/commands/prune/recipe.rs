@@ -41,7 +41,7 @@ pub(super) fn of(sources: &Sources, settings: &Settings) -> Result<Recipe> {
     use StageKind::{Repeatable, Training};
     let Sources { model, data, torch, runtime } = sources;
     let espalier = env!("CARGO_PKG_VERSION");
-    let (seed, threads) = (settings.seed(), settings.threads()?);
+    let (seed, threads) = (settings.seed(), settings.threads());
     let trained = json!({
         "espalier": espalier,
         "torch": deciding(torch),
@@ -49,12 +49,12 @@ pub(super) fn of(sources: &Sources, settings: &Settings) -> Result<Recipe> {
         "model": model,
         "pictures": { "trained": data.trained, "watched": data.watched },
         "division": settings.division(),
-        "labels": settings.labels.unwrap_or(true),
+        "labels": settings.labels(),
         "input": settings.input,
         "to": settings.to,
         "keep": settings.keep(),
         "search": settings.search_with_task(),
-        "tune": settings.tune_for_search(),
+        "tune": settings.tune.read_by_search(),
         "seed": seed,
         "threads": threads,
         "device": settings.device(),

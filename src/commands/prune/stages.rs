@@ -13,6 +13,7 @@ use certify::statistics::binomial::Proportion;
 use certify::statistics::paired::{Interval, Table};
 use export::cut;
 use images::data::ImageSet;
+use job::Job;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -26,7 +27,7 @@ use crate::progress::Progress;
 use crate::run::{Run, write_json};
 use crate::settings::Settings;
 use crate::subject::{Reached, Subject};
-use crate::torch::{Job, Torch};
+use crate::torch::Torch;
 
 /// The normal quantile of a 95 % interval.
 const Z: f64 = 1.959_964;
@@ -112,10 +113,8 @@ impl Stages<'_> {
     pub(super) fn search(&self, run: &mut Run) -> Result<Facts> {
         let plan = run.work("search/plan.json");
         run.stage("search", &[&plan], |run| {
-            let mut job = self.job(run, "search", self.subject.path.clone())?;
-            job.teacher = None;
-            job.tune = self.settings.tune_for_search();
-            self.start("search", &job, run)
+            let job = self.job(run, "search", &self.subject.path)?;
+            self.start("search", &Job { tune: job.tune.read_by_search(), ..job }, run)
         })
     }
 
@@ -143,11 +142,10 @@ impl Stages<'_> {
     pub(super) fn tune(&self, run: &mut Run, searched: &Facts) -> Result<Facts> {
         let plan = run.work("tune/plan.json");
         run.stage("tune", &[&plan], |run| {
-            let mut job = self.job(run, "tune", run.work("cut.onnx"))?;
+            let mut job = self.job(run, "tune", &run.work("cut.onnx"))?;
+            job.teacher = Some(self.subject.path.clone());
             job.budget.clear();
-            if let Some(copies) = searched.own_copies().and_then(|copies| i64::try_from(copies).ok()) {
-                job.tune.entry("spent").or_insert(copies.into());
-            }
+            job.tune.spent = job.tune.spent.or(searched.own_copies());
             self.start("tune", &job, run)
         })
     }
@@ -170,7 +168,7 @@ impl Stages<'_> {
         }
         let declared = run.work("declared.onnx");
         splice(&cut, &plan, &declared)?;
-        ship(&declared, file, &self.pictures.batch(freed::SAMPLES)?, self.settings.threads()?)
+        ship(&declared, file, &self.pictures.batch(freed::SAMPLES)?, self.settings.threads())
     }
 
     /// The slim model on every runtime.
@@ -187,7 +185,7 @@ impl Stages<'_> {
         run.stage("answers", &[], |run| {
             let candidate = |name: &str, file: &str| Candidate { name: name.to_owned(), model: run.work(file) };
             let both = [candidate("before tuning", "cut.onnx"), candidate("after tuning", "tuned.onnx")];
-            let (seed, threads) = (self.settings.seed(), self.settings.threads()?);
+            let (seed, threads) = (self.settings.seed(), self.settings.threads());
             let asked = Asked { seed, threads, ..Asked::default() };
             let mut shown = evidence::shown(self.progress, "answers");
             let Pictures { set, input, .. } = self.pictures;
@@ -217,7 +215,7 @@ impl Stages<'_> {
         let input = &self.pictures.input;
         let side = input.height.min(input.width);
         let settings = self.settings;
-        let asked = settings.certify.decide(side, settings.seed(), settings.threads()?, settings.minutes)?;
+        let asked = settings.certify.decide(side, settings.seed(), settings.threads(), settings.minutes)?;
         let Some(asked) = asked.filter(|_| self.classifies) else { return Ok(None) };
         let set = self.labelled().unwrap_or_else(|| self.pictures.set.without_labels());
         run.stage("certify", &[], |run| {
@@ -234,13 +232,13 @@ impl Stages<'_> {
         run.stage("latency", &[], |run| {
             let sample = self.pictures.input.input_shape(1)[1..].to_vec();
             let (dense, slim) = (&self.subject.path, run.work("tuned.onnx"));
-            Ok(evidence::latencies(dense, &slim, &sample, self.settings.threads()?, self.progress))
+            Ok(evidence::latencies(dense, &slim, &sample, self.settings.threads(), self.progress))
         })
     }
 
     /// What is measured: both models at any batch.
     fn runnables(&self, run: &Run) -> Result<Both<Runnable>> {
-        let threads = self.settings.threads()?;
+        let threads = self.settings.threads();
         let of = |subject: &Subject| runnable(subject, self.pictures, &run.work(""), threads, self.progress);
         Ok(Both { dense: of(self.subject)?, slim: of(&Subject::open(&run.work("tuned.onnx"), &[])?)? })
     }
@@ -248,36 +246,19 @@ impl Stages<'_> {
     fn right(&self, ran: &Runnable, name: &str) -> Result<Option<Accuracy>> {
         let Some(set) = self.labelled() else { return Ok(None) };
         let mut shown = evidence::shown(self.progress, name);
-        Ok(Some(accuracy(&ran.path, &set, &self.pictures.input, self.settings.threads()?, &mut shown)?))
+        Ok(Some(accuracy(&ran.path, &set, &self.pictures.input, self.settings.threads(), &mut shown)?))
     }
 
     /// What is measured with its labels, where there are any that may be read and the model has scores for them.
     fn labelled(&self) -> Option<ImageSet> {
-        let read = self.classifies && self.settings.labels.unwrap_or(true);
+        let read = self.classifies && self.settings.labels();
         (read && self.pictures.set.has_labels()).then(|| (*self.pictures.set).clone())
     }
 
-    fn job(&self, run: &Run, phase: &str, model: PathBuf) -> Result<Job> {
-        let settings = self.settings;
-        Ok(Job {
-            model,
-            teacher: Some(self.subject.path.clone()),
-            data: settings.data()?.to_path_buf(),
-            division: settings.division(),
-            labels: settings.labels.unwrap_or(true),
-            input: self.pictures.input.clone(),
-            budget: settings.to.clone().unwrap_or_default(),
-            keep: settings.keep().to_vec(),
-            search: settings.search_with_task(),
-            tune: settings.tune.clone(),
-            seed: settings.seed(),
-            threads: settings.threads()?,
-            device: settings.device().to_owned(),
-            out: run.work(phase),
-            checkpoint: Some(run.work(&format!("{phase}.checkpoint"))),
-            resume: self.resume,
-            fresh: false,
-        })
+    /// The job of a phase of this run on a model.
+    fn job(&self, run: &Run, phase: &str, model: &Path) -> Result<Job> {
+        let job = self.settings.job(model, &self.pictures.input, run.work(phase))?;
+        Ok(Job { checkpoint: Some(run.work(&format!("{phase}.checkpoint"))), resume: self.resume, ..job })
     }
 
     fn start(&self, verb: &str, job: &Job, run: &Run) -> Result<Facts> {

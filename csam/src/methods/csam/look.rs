@@ -1,11 +1,11 @@
 //! One look at a part of a batch: every branch of the network that the loss asks for, the loss, and its gradients.
 
+use job::{Csam, Stability, Task};
 use tch::Tensor;
 
 use super::objective::{Objective, Views, objective};
 use crate::{
     CsamError,
-    job::{Search, Stability},
     network::{Answers, Masks, Network, Pass, Statistics},
     train::{
         feed::Batch,
@@ -18,7 +18,8 @@ use crate::{
 
 /// What is looked at.
 pub(super) struct Look<'a> {
-    pub search: &'a Search,
+    pub search: &'a Csam,
+    pub task: Task,
     pub normalising: Normalising,
     pub network: &'a Network,
     /// m, as a leaf.
@@ -37,12 +38,13 @@ impl Look<'_> {
         part: &mut Part,
         weights: &[Tensor],
     ) -> Result<Slope, CsamError> {
-        if self.search.task.distil > 0.0 {
+        if self.task.distil > 0.0 {
             part.ask(teacher)?;
         }
         let views = self.views(&part.batch)?;
         let units = teacher.map(|teacher| teacher.units().clone()).unwrap_or_default();
-        let Objective { loss, terms } = objective(self.search, &part.batch, part.lesson.as_ref(), &units, &views)?;
+        let asked = (self.search, &self.task);
+        let Objective { loss, terms } = objective(asked, &part.batch, part.lesson.as_ref(), &units, &views)?;
         let leaves: Vec<Tensor> =
             weights.iter().chain([&self.still]).chain(&self.moved).map(Tensor::shallow_clone).collect();
         let gradients = backward(&loss, &leaves)?;

@@ -16,12 +16,12 @@ pub mod project;
 pub mod scores;
 
 use import::lanes::{Allocation, Budget, Kept, Quantity};
+use job::{Control, Perturb, Robustness, Stability, Update};
 use tch::{Device, Kind, Tensor};
 
 use super::{Choice, Ground, Method, taylor::add_squares};
 use crate::{
     CsamError,
-    job::{Control, Perturb, Robustness, Search, Stability, Update},
     train::{
         Begun, Clock, Phase, Progress, Rehearsal,
         checkpoint::State,
@@ -52,22 +52,18 @@ const BINARY_FROM: f64 = 0.7;
 pub(super) struct Csam;
 
 impl Method for Csam {
-    fn name(&self) -> &'static str {
-        "csam"
-    }
-
     fn choose(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Choice, CsamError> {
         let mut hunt = Hunt::new(ground)?;
         let (recipe, total) = (recipe(ground, hunt.team.parts()), hunt.total);
         let begun = match clock.resume(&mut hunt, ground.resume)? {
             Some(begun) => begun,
-            None if ground.search.rate.is_none() => {
+            None if ground.search.csam.rate.is_none() => {
                 Begun::after(rate::choose(&mut hunt, ground.samples, &recipe, clock)?)
             }
             None => Begun::default(),
         };
         let Progress { copies, .. } = drive(&mut hunt, ground.samples, &recipe, total, begun, clock)?;
-        Ok(Choice { kept: hunt.settle()?, copies, trained: ground.search.train_weights })
+        Ok(Choice { kept: hunt.settle()?, copies, trained: ground.search.csam.train_weights })
     }
 
     fn rehearse(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
@@ -79,20 +75,20 @@ impl Method for Csam {
 
 /// Clean images per step.
 fn images(ground: &Ground<'_>) -> usize {
-    let (search, batch) = (ground.search, ground.portions.search);
+    let (search, batch) = (&ground.search.csam, ground.portions.search);
     if search.twin { (batch / (1 + search.draws)).max(1) } else { batch }
 }
 
 /// What one of the parts of a step is given.
 fn recipe(ground: &Ground<'_>, parts: usize) -> Recipe {
-    let Search { twin, draws, .. } = *ground.search;
+    let job::Csam { twin, draws, .. } = ground.search.csam;
     let images = images(ground) / parts;
     Recipe {
         seed: ground.seed ^ SEARCH,
         batch: images,
         augment: augment(ground.tune.augment, ground.samples.preprocess()),
         laws: ground.laws.to_vec(),
-        transformed: if twin || ground.search.robustness != Robustness::None { images } else { 0 },
+        transformed: if twin || ground.search.csam.robustness != Robustness::None { images } else { 0 },
         draws,
     }
 }
@@ -102,7 +98,7 @@ const SEARCH: u64 = 0x5ea7_c400_0000_0000;
 
 /// Image-copies of one step: every branch is a forward and backward of its images.
 fn copies_per_step(ground: &Ground<'_>) -> u64 {
-    let (search, batch) = (ground.search, ground.portions.search as u64);
+    let (search, batch) = (&ground.search.csam, ground.portions.search as u64);
     let once = if search.twin {
         images(ground) as u64 * (1 + search.draws as u64)
     } else {
@@ -116,8 +112,8 @@ fn copies_per_step(ground: &Ground<'_>) -> u64 {
 
 fn steps(ground: &Ground<'_>) -> u64 {
     let images = ground.samples.len() as f64;
-    let epochs = ground.search.epochs.unwrap_or(ground.search.share * ground.tune.epochs);
-    ((epochs * images / copies_per_step(ground) as f64).round() as u64).max(u64::from(ground.search.rounds))
+    let epochs = ground.search.csam.epochs.unwrap_or(ground.search.csam.share * ground.tune.epochs);
+    ((epochs * images / copies_per_step(ground) as f64).round() as u64).max(u64::from(ground.search.csam.rounds))
 }
 
 /// The search as a phase.
@@ -144,7 +140,7 @@ struct Pair {
 
 impl<'a> Hunt<'a> {
     fn new(ground: &'a Ground<'a>) -> Result<Self, CsamError> {
-        let search = ground.search;
+        let search = &ground.search.csam;
         let shares = Shares::of(ground.threads, images(ground), ground.device);
         let team = Team::of(ground.network, Some(ground.teacher), shares, ground.replica)?;
         let total = steps(ground);
@@ -168,8 +164,8 @@ impl<'a> Hunt<'a> {
 
     /// The budgets at a step, and whether the step begins a round.
     fn budgets(&self, step: u64) -> (Vec<Budget>, bool) {
-        let rounds = u64::from(self.ground.search.rounds);
-        let length = self.ground.search.ramp * self.total as f64 / rounds as f64;
+        let rounds = u64::from(self.ground.search.csam.rounds);
+        let length = self.ground.search.csam.ramp * self.total as f64 / rounds as f64;
         let round = |step: u64| if length > 0.0 { ((step as f64 / length) as u64).min(rounds) } else { rounds };
         let begins = round(step) > if step == 0 { 0 } else { round(step - 1) };
         let done = round(step) as f64 / rounds as f64;
@@ -178,7 +174,7 @@ impl<'a> Hunt<'a> {
 
     /// Brings the mask within a step's budget.
     fn choose_mask(&mut self, budgets: &[Budget], begins: bool) -> Result<(), CsamError> {
-        let update = self.ground.search.update;
+        let update = self.ground.search.csam.update;
         if update == Update::Average {
             if !begins {
                 return Ok(());
@@ -191,13 +187,13 @@ impl<'a> Hunt<'a> {
 
     /// Lanes that should flip at a step.
     fn flips(&self, step: u64) -> f64 {
-        let [first, last] = self.ground.search.flips;
+        let [first, last] = self.ground.search.csam.flips;
         let done = step as f64 / self.total.max(1) as f64;
         (first + (last - first) * done) * self.kept.count() as f64
     }
 
     fn masks(&self, step: u64, parts: &mut [Part], soft: Option<&Projected>) -> Result<Pair, CsamError> {
-        let search = self.ground.search;
+        let search = &self.ground.search.csam;
         let still = self.values(&self.kept.0, soft);
         let slope = match search.perturb {
             Perturb::None => return Ok(Pair { still, moved: None, flips: 0 }),
@@ -221,7 +217,7 @@ impl<'a> Hunt<'a> {
     fn values(&self, mask: &[bool], soft: Option<&Projected>) -> Vec<f32> {
         let value = |lane: usize| {
             let hard = if mask[lane] { 1.0 } else { 0.0 };
-            if !self.ground.search.relaxed {
+            if !self.ground.search.csam.relaxed {
                 return hard;
             }
             let own = soft.map_or(self.scores.values[lane], |soft| soft.soft[lane]);
@@ -232,9 +228,11 @@ impl<'a> Hunt<'a> {
 
     /// ∂L/∂m at m.
     fn slope_at(&self, still: &[f32], parts: &mut [Part]) -> Result<Vec<f64>, CsamError> {
-        let Ground { search, device, normalising, .. } = *self.ground;
+        let Ground { task, device, normalising, .. } = *self.ground;
+        let search = &self.ground.search.csam;
         let found = self.team.run(parts, &|network, teacher, part| {
-            let look = Look { search, normalising, network, still: leaf(still, device)?, moved: None, updates: false };
+            let look =
+                Look { search, task, normalising, network, still: leaf(still, device)?, moved: None, updates: false };
             look.slope(teacher, part, &[])
         })?;
         let mut slope = vec![0.0; self.kept.0.len()];
@@ -244,13 +242,13 @@ impl<'a> Hunt<'a> {
 
     /// The soft mask, where scores are moved by gradient under a projected budget.
     fn project(&self, budgets: &[Budget]) -> Option<Projected> {
-        let search = self.ground.search;
+        let search = &self.ground.search.csam;
         if search.update != Update::Gradient || search.control != Control::Projection {
             return None;
         }
         let (lanes, scores, temperature) = (self.ground.lanes, &self.scores.values, search.temperature);
         let whole = budgets.iter().find(|budget| budget.quantity != Quantity::Channels);
-        Some(match (search.allocation, whole) {
+        Some(match (self.ground.search.allocation, whole) {
             (Allocation::Global | Allocation::Banded, Some(budget)) => {
                 project::to_cost(lanes, scores, budget, temperature)
             }
@@ -266,7 +264,7 @@ impl<'a> Hunt<'a> {
         soft: Option<&Projected>,
         budgets: &[Budget],
     ) -> Result<Option<f64>, CsamError> {
-        let search = self.ground.search;
+        let search = &self.ground.search.csam;
         if search.update == Update::Average {
             return gradients.iter().try_for_each(|g| add_squares(g, self.scores.gathered_mut())).map(|()| None);
         }
@@ -287,7 +285,7 @@ impl<'a> Hunt<'a> {
 
     /// The final mask, within the whole budget.
     fn settle(mut self) -> Result<Kept, CsamError> {
-        let update = self.ground.search.update;
+        let update = self.ground.search.csam.update;
         if update == Update::Average {
             self.scores.close_round(self.ground.lanes, &self.kept.0);
         }
@@ -306,7 +304,8 @@ impl Phase for Hunt<'_> {
     }
 
     fn step(&mut self, step: u64, parts: &mut [Part]) -> Result<Outcome, CsamError> {
-        let Ground { search, device, normalising, .. } = *self.ground;
+        let Ground { task, device, normalising, .. } = *self.ground;
+        let search = &self.ground.search.csam;
         let (budgets, begins) = self.budgets(step);
         self.choose_mask(&budgets, begins)?;
         let soft = self.project(&budgets);
@@ -319,7 +318,7 @@ impl Phase for Hunt<'_> {
                 let weights = if search.train_weights { leaves(network) } else { Vec::new() };
                 let moved = moved.map(|moved| leaf(moved, device)).transpose()?;
                 let updates = first && search.train_weights;
-                Look { search, normalising, network, still: leaf(still, device)?, moved, updates }
+                Look { search, task, normalising, network, still: leaf(still, device)?, moved, updates }
                     .slope(teacher, part, &weights)
             })?;
             let Slope { loss, figures, gradients } = Slope::mean(found)?;

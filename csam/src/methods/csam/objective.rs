@@ -1,11 +1,11 @@
 //! The terms of the search's loss, on the predictions of one batch.
 
+use job::{Csam, Robustness, Stability, Task};
 use tch::{Kind, Tensor};
 
 use crate::{
     CsamError,
     events::Figures,
-    job::{Robustness, Search, Stability},
     network::Answers,
     train::{
         feed::Batch,
@@ -38,17 +38,17 @@ pub struct Objective {
 /// # Errors
 /// There is nothing to learn from, or libtorch refuses.
 pub fn objective(
-    search: &Search,
+    (search, task): (&Csam, &Task),
     batch: &Batch,
     lesson: Option<&Lesson>,
     units: &Units,
     views: &Views,
 ) -> Result<Objective, CsamError> {
-    let loss = |answers: &Answers, targets: Targets| losses::task(answers, &targets, units, &search.task);
+    let loss = |answers: &Answers, targets: Targets| losses::task(answers, &targets, units, task);
     let clean = loss(&views.clean, clean_targets(batch, lesson)?)?;
     let changed = views.changed.as_ref().map(|answers| loss(answers, changed_targets(batch, lesson)?)).transpose()?;
     let moved = views.moved.as_ref().map(|answers| loss(answers, clean_targets(batch, lesson)?)).transpose()?;
-    let task = task(search, &clean, changed.as_ref(), moved.as_ref())?;
+    let task = task_loss(search, &clean, changed.as_ref(), moved.as_ref())?;
     let mut loss = task.shallow_clone();
     let mut terms = vec![("task", number(&task)?)];
     // In a twin batch the transformed half is also the perturbed one.
@@ -85,8 +85,8 @@ fn changed_targets(batch: &Batch, lesson: Option<&Lesson>) -> Result<Targets, Cs
 
 /// A twin batch counts both halves; otherwise every second image is seen transformed. With `stability = "sam"` the loss
 /// is taken at the perturbed mask.
-fn task(
-    search: &Search,
+fn task_loss(
+    search: &Csam,
     clean: &Tensor,
     changed: Option<&Tensor>,
     moved: Option<&Tensor>,
@@ -107,7 +107,7 @@ fn task(
 
 /// L_stab from the losses and answers at m and at m̃.
 fn stability(
-    search: &Search,
+    search: &Csam,
     (loss, answers): (&Tensor, &Answers),
     (perturbed_loss, perturbed_answers): (&Tensor, &Answers),
 ) -> Result<Option<Tensor>, CsamError> {
@@ -127,7 +127,7 @@ fn stability(
 
 /// L_rob from the logits of clean images and of their transformed copies.
 fn robustness(
-    search: &Search,
+    search: &Csam,
     batch: &Batch,
     lesson: Option<&Lesson>,
     clean: &Tensor,

@@ -6,7 +6,7 @@
 use images::draw;
 use import::lanes::{LaneId, Lanes};
 
-use crate::job::Perturb;
+use job::Perturb;
 
 /// What a perturbation starts from.
 #[derive(Clone, Copy)]

@@ -1,11 +1,9 @@
 //! The scores C: one number in [0, 1] per lane, and how they move.
 
 use import::lanes::{Group, Lanes};
+use job::{Csam, Update};
 
-use crate::{
-    job::{Search, Update},
-    train::{checkpoint::State, optimiser::Adam},
-};
+use crate::train::{checkpoint::State, optimiser::Adam};
 
 /// Scores with what their updates remember.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +25,7 @@ pub struct Scores {
 impl Scores {
     /// `C = clip(norm / Q_τ, 0, 1)`, Q_τ the τ-percentile of the group's norms. Since the lanes above it tie at 1, τ is
     /// raised where needed so that they are at most half of those that may stay (`share`).
-    pub fn new(lanes: &Lanes, norms: &[f64], search: &Search, share: f64) -> Self {
+    pub fn new(lanes: &Lanes, norms: &[f64], search: &Csam, share: f64) -> Self {
         let percentile = search.percentile.max(100.0 * (1.0 - share / 2.0));
         let n = norms.len();
         Self {
