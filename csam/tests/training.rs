@@ -173,6 +173,6 @@ fn a_job_says_which_key_is_wrong() {
     };
     assert!(write(("tune", json!({ "epoch": 3 }))).contains("epoch"));
     assert!(write(("tune", json!({ "rate": -1.0 }))).contains("tune.rate"));
-    assert!(write(("search", json!({ "robustness": "chernoff" }))).contains("search.draws"));
+    assert!(write(("search", json!({ "robustness": "chernoff" }))).contains("search.csam.draws"));
     assert!(write(("threads", json!(0))).contains("threads"));
 }
