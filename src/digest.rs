@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use import::proto::{ModelFile, external_files};
+use import::external::external_files;
+use import::proto::ModelFile;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 

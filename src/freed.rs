@@ -8,8 +8,9 @@ use certify::agreement::compare::compare;
 use certify::agreement::twin::noise;
 use certify::runtimes::{Batch, Kind, Options, Output, load};
 use import::Model;
-use import::graph::batch::{Freed, free};
-use import::proto::{copy_external, copy_external_beside, external_files, write_atomic};
+use import::batch::{Freed, free};
+use import::external::{copy_external, copy_external_beside, external_files};
+use import::proto::write_atomic;
 
 use crate::pictures::Pictures;
 use crate::progress::Progress;

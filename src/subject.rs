@@ -6,10 +6,9 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
-use import::Model;
-use import::graph::InputSizes;
 use import::lanes::{Amount, Budget, CostModel, Group, Lanes, Plan, Quantity, Refused};
 use import::proto::ModelFile;
+use import::{InputSizes, Model, external};
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::{bytes, count};
@@ -188,7 +187,7 @@ impl Subject {
         Cost {
             macs: cost.macs(&[]),
             params: cost.params(&[]),
-            bytes: self.model.file.size(),
+            bytes: external::size(&self.model.file),
             unsized_nodes: cost.unsized_nodes,
             uncounted_nodes: cost.uncounted_nodes,
             uncounted_parameters: cost.uncounted_parameters,

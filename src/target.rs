@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
-use import::proto::{ModelFile, destination, external_files, is_standard_output};
+use import::external::external_files;
+use import::proto::{ModelFile, destination, is_standard_output};
 
 /// Refuses to write a model over a file that the command reads, or over one that is no model.
 ///

@@ -51,7 +51,7 @@ impl Subject {
             Freed::Copy { bytes, .. } => {
                 let mut file = ModelFile::from_bytes(bytes).map_err(import::ImportError::from)?;
                 file.path.clone_from(&declared.file.path);
-                let model = Model::from_file(file, &import::graph::InputSizes::default())?;
+                let model = Model::from_file(file, &import::InputSizes::default())?;
                 Ok(Self { model, at_once: None, declared: Some(declared) })
             }
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fixtures::models::{random, resnet, small};
 use import::Model;
-use import::graph::batch::{Freed, free};
+use import::batch::{Freed, free};
 use onnx_runtime::{difference, difference_between, difference_of_file, drawn};
 
 const FP32: f64 = 1e-4;

@@ -5,8 +5,9 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use import::external::{copy_external_beside, external_files};
 use import::proto::{
-    ModelFile, WriteError, copy_external_beside, destination, external_files, is_standard_output,
+    ModelFile, WriteError, destination, is_standard_output,
     onnx::{DataLocation, StringStringEntryProto, TensorProto},
     splice::{Edits, INITIALIZER, Spliced},
     write_atomic,

@@ -1,17 +1,28 @@
 //! A third-party ONNX file as Espalier sees it: the bytes, a resolved graph, and what may be cut from it.
 //!
+//! Each of these knows only what stands above it in this list:
+//!
 //! - [`proto`]: the file format: messages, byte ranges, splicing.
-//! - [`graph`]: values with types, shapes and known contents; nodes in order.
+//! - [`tensor`]: elements of constants; [`external`]: data files beside a model.
+//! - [`graph`]: values with types, shapes and known contents; nodes in order. Pure data.
+//! - `labels`: which indices of axes go together, for lane rules to work on.
 //! - [`ops`]: the operator table, one file per operator family.
-//! - [`lanes`]: which indices of which axes go together, what is pinned and why, what each costs.
+//! - `build`: from messages to a graph, by the table.
+//! - [`lanes`]: which indices of which axes are cut together, what is pinned and why, what each costs.
+//! - `model`: a file with its graph; [`batch`]: a copy of it that takes any batch.
 
+pub mod batch;
+mod build;
+pub mod external;
 pub mod graph;
+mod labels;
 pub mod lanes;
 mod model;
 pub mod ops;
 pub mod proto;
 pub mod tensor;
 
+pub use build::{BuildError, InputSizes};
 pub use graph::Graph;
 pub use model::{ImportError, Model};
 pub use tensor::{DType, Tensor};

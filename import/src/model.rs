@@ -4,7 +4,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::graph::{BuildError, Graph, InputSizes, Refusal, build};
+use crate::build::{BuildError, InputSizes, build};
+use crate::graph::{Graph, Refusal};
 use crate::proto::splice::SpliceError;
 use crate::proto::{ModelFile, ProtoError};
 

@@ -9,7 +9,6 @@ use std::{
 use bytes::Bytes;
 use half::{bf16, f16};
 
-use crate::graph::MOST_AXES;
 use crate::proto::{
     entry, map,
     onnx::{DataLocation, TensorProto, text},
@@ -90,6 +89,9 @@ pub enum TensorError {
         found: usize,
     },
 }
+
+/// No value has more axes than this: neither NumPy nor any runtime takes them.
+pub const MOST_AXES: usize = 64;
 
 /// Declares [`DType`] with its format codes and sizes, which would otherwise be three tables.
 macro_rules! element_types {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use fixtures::models::{Builder, Dim, int, ints, small};
-use import::graph::batch::{Freed, free};
+use import::batch::{Freed, free};
 use import::proto::ModelFile;
 use import::{Model, Tensor};
 

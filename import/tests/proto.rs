@@ -6,8 +6,9 @@ use std::{fs, io, path::Path};
 use bytes::Bytes;
 use import::{
     DType, Tensor,
+    external::{copy_external, external_files},
     proto::{
-        ModelFile, ProtoError, copy_external, external_files,
+        ModelFile, ProtoError,
         onnx::{DataLocation, GraphProto, ModelProto, StringStringEntryProto, TensorProto, text},
         write_atomic,
     },

@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use import::proto::{ModelFile, copy_external_beside, external_files, move_to, write_atomic};
+use import::external::{copy_external_beside, external_files};
+use import::proto::{ModelFile, move_to, write_atomic};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

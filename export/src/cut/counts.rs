@@ -4,7 +4,7 @@ use import::{
     DType, Tensor,
     graph::{Dim, Node, Origin, Shape, ValueId},
     lanes::Lanes,
-    ops::{Resized, Rewrite},
+    ops::{Resized, Rewrite, row_of},
     proto::onnx::{AttributeProto, AttributeType, text},
 };
 
@@ -23,7 +23,7 @@ pub(super) fn rewrite(draft: &mut Draft<'_>, lanes: &Lanes, places: &Places) -> 
         let counts_cut = |&(value, axis): &(ValueId, usize)| places.on(value, axis).is_some();
         let moves = |&input: &usize| lanes.counted(id, input).iter().any(counts_cut);
         let moved: Vec<usize> = (0..node.inputs.len()).filter(moves).collect();
-        let Some(row) = node.row.filter(|_| !moved.is_empty() || around.any(|&value| places.is_cut(value))) else {
+        let Some(row) = row_of(node).filter(|_| !moved.is_empty() || around.any(|&value| places.is_cut(value))) else {
             continue;
         };
         let sizes = |values: &[Option<ValueId>]| {

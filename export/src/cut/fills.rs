@@ -7,7 +7,7 @@ use import::{
     DType, Tensor,
     graph::{Graph, Node, Origin, StoredId, ValueId},
     lanes::{Fill, Lanes, Plan, Reader},
-    ops::Bias,
+    ops::{Bias, row_of},
 };
 
 use super::slice::take;
@@ -88,7 +88,7 @@ fn reader<'a>(graph: &Graph, lanes: &'a Lanes, fill: &Fill) -> Option<&'a Reader
 /// How the node takes a bias, its weight, and the number of its output's axes.
 fn form(graph: &Graph, node: &Node, reader: &Reader) -> Option<(Bias, ValueId, usize)> {
     let rank = |value| Some(graph.value(value).shape.as_ref()?.len());
-    let bias = (node.row?.bias)(node, rank(node.input(reader.data)?)?)?;
+    let bias = (row_of(node)?.bias)(node, rank(node.input(reader.data)?)?)?;
     Some((bias, node.input(reader.weight)?, rank(node.output(0)?)?))
 }
 

@@ -4,7 +4,7 @@ use import::{
     Model, Tensor,
     graph::{Node, Origin, StoredId},
     lanes::{Fill, Lanes, Plan},
-    ops::Bias,
+    ops::{Bias, row_of},
 };
 
 use crate::{draft::Draft, error::ExportError, places::Places};
@@ -64,7 +64,7 @@ impl<'a> Site<'a> {
         Some(Self {
             node,
             stored,
-            bias: (node.row?.bias)(node, rank(node.input(reader.data)?)?)?,
+            bias: (row_of(node)?.bias)(node, rank(node.input(reader.data)?)?)?,
             rank: rank(node.output(0)?)?,
         })
     }

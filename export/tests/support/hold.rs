@@ -3,7 +3,7 @@
 
 use export::{Tensors, cut};
 use import::Model;
-use import::graph::batch;
+use import::batch;
 use import::lanes::{Allocation, Lanes, Plan, allocate, score};
 
 /// Reads a file as every command does, chooses lanes, cuts them and reads the slim file.

@@ -1,7 +1,20 @@
 //! What is known of a value's elements before any run.
 
-use super::{Dim, FOLD_LIMIT};
+use std::collections::HashMap;
+
+use super::dim::Dim;
+use super::ids::ValueId;
 use crate::tensor::Tensor;
+
+/// Constants with more elements than this are not computed with.
+pub(crate) const FOLD_LIMIT: usize = 1 << 16;
+
+/// Contents and sizes to work with in place of those that a graph knows.
+#[derive(Debug, Default)]
+pub(crate) struct Instead {
+    pub(crate) contents: HashMap<ValueId, Content>,
+    pub(crate) sizes: HashMap<ValueId, Vec<Dim>>,
+}
 
 /// Elements that are the same in every run.
 #[derive(Clone, Debug)]

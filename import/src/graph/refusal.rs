@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Node;
+use super::node::Node;
 
 /// The kind of a refusal. The text form is stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

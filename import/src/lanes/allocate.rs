@@ -5,8 +5,11 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::analysis::Lanes;
+use super::budget::{Amount, Budget, Quantity};
 use super::cost::Running;
-use super::{Amount, Budget, LaneId, Lanes, Quantity};
+use super::kept::Kept;
+use super::lane::{Group, LaneId};
 
 /// How widths are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,32 +40,6 @@ impl FromStr for Allocation {
             "banded" => Ok(Self::Banded),
             _ => Err(format!("'{text}' is no allocation; choose uniform, global or banded")),
         }
-    }
-}
-
-/// Which lanes are kept, by lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept(pub Vec<bool>);
-
-impl Kept {
-    /// Everything.
-    pub fn all(lanes: &Lanes) -> Self {
-        Self(vec![true; lanes.lanes.len()])
-    }
-
-    /// Whether a lane is kept.
-    pub fn keeps(&self, lane: LaneId) -> bool {
-        self.0[lane.0 as usize]
-    }
-
-    /// One and zero per lane, as the cost model wants them.
-    pub fn as_numbers(&self) -> Vec<f64> {
-        self.0.iter().map(|&kept| f64::from(u8::from(kept))).collect()
-    }
-
-    /// How many lanes are kept.
-    pub fn count(&self) -> usize {
-        self.0.iter().filter(|&&kept| kept).count()
     }
 }
 
@@ -148,7 +125,7 @@ struct Problem<'a> {
 
 impl<'a> Problem<'a> {
     fn new(lanes: &'a Lanes, scores: &'a [f64], budgets: &'a [Budget], floor: usize) -> Self {
-        let rank = |group: &super::Group| {
+        let rank = |group: &Group| {
             let mut ranked = group.lanes.clone();
             ranked.sort_by(|a, b| scores[b.0 as usize].total_cmp(&scores[a.0 as usize]).then(a.cmp(b)));
             ranked

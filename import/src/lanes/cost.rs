@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::lane::{LaneId, Slot};
 use super::parameters::{is_parameter, sources, trainable};
-use super::{LaneId, Slot};
 use crate::graph::{Dim, Graph, Node, Origin, StoredId, Value, ValueId};
-use crate::ops::{CostView, Product};
+use crate::ops::{self, CostView, Product};
 use crate::tensor::DType;
 
 /// Sums of products of axis sizes. Unknown sizes, the batch first of all, count as 1.
@@ -54,9 +54,9 @@ impl CostModel {
         let mut model = Self::default();
         let mut known = HashMap::new();
         for (_, node) in graph.nodes() {
-            let Some(row) = node.row else {
-                model.uncounted_nodes += usize::from(crate::ops::may_contract(node));
-                model.uncounted_parameters += usize::from(crate::ops::may_hold_parameters(node));
+            let Some(row) = ops::row_of(node) else {
+                model.uncounted_nodes += usize::from(ops::may_contract(node));
+                model.uncounted_parameters += usize::from(ops::may_hold_parameters(node));
                 continue;
             };
             let macs = (row.cost)(&CostView { node, graph }).macs;

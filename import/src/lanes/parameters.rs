@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::graph::{Graph, Node, Origin, StoredId, ValueId};
-use crate::ops::Role;
+use crate::ops::{self, Role};
 
 /// A stored tensor as training sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub fn parameters(graph: &Graph) -> BTreeMap<StoredId, Parameter> {
     let mut found: BTreeMap<StoredId, Parameter> = BTreeMap::new();
     let mut walked = HashSet::new();
     for (_, node) in graph.nodes() {
-        for &(input, role) in node.row.map_or(&[][..], |row| row.parameters) {
+        for &(input, role) in ops::row_of(node).map_or(&[][..], |row| row.parameters) {
             let Some(value) = node.input(input).filter(|&value| graph.value(value).constant) else { continue };
             let parameter = Parameter { role, fan_in: fan_in(graph, node, input) };
             // Of several readers in the same role, the first says how many products are summed.
@@ -52,7 +52,7 @@ pub(super) fn is_parameter(graph: &Graph, id: StoredId) -> bool {
 fn fan_in(graph: &Graph, node: &Node, input: usize) -> usize {
     let shape = node.input(input).and_then(|value| graph.value(value).shape.as_ref());
     let extents = shape.and_then(|shape| shape.iter().map(|size| size.extent()).collect::<Option<Vec<_>>>());
-    let of = node.row.zip(extents).map(|(row, extents)| (row.fan_in)(node, input, &extents));
+    let of = ops::row_of(node).zip(extents).map(|(row, extents)| (row.fan_in)(node, input, &extents));
     of.unwrap_or(1).max(1)
 }
 

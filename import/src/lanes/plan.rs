@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, Lanes};
+use super::analysis::Lanes;
+use super::kept::Kept;
 use crate::graph::{Graph, Node, StoredId};
 
 /// The plan's format version.

@@ -3,19 +3,34 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::axis::{Axis, Block, LABEL_LIMIT, Layout, Projection, pin};
-use super::counted::Counted;
-use super::labels::{Label, Labels, PinCode, Reason};
-use super::view::{LaneView, RawReader, State};
-use super::{CostModel, Group, Lane, LaneId, Lanes, Pin, Reader, Refused, Slot};
+use super::analysis::Lanes;
+use super::cost::CostModel;
+use super::lane::{Group, Lane, LaneId, Pin, Reader, Refused, Slot};
 use crate::graph::{Dim, Graph, Node, Origin, StoredId, StoredTensor, ValueId};
+use crate::labels::{
+    Axis, Block, Counted, LABEL_LIMIT, Label, Labels, LaneView, Layout, PinCode, Projection, RawReader, Reason, State,
+    pin,
+};
+use crate::ops;
 
 /// A graph whose nodes go over more labelled indices than this, all together, is left whole.
 /// Networks of 500 nodes go over a million and a half at most; files are made that go over any number.
 const MOST_WALKED: usize = 1 << 23;
 
+impl Lanes {
+    /// Analyses a graph. Stored tensors whose name contains one of `keep` are not cut.
+    pub fn of(graph: &Graph, keep: &[String]) -> Self {
+        Self::leaving(graph, keep, &Refused::new())
+    }
+
+    /// Analyses a graph of which some lanes are not cut, since a check of the cut refused them.
+    pub fn leaving(graph: &Graph, keep: &[String], refused: &Refused) -> Self {
+        analyse(graph, keep, refused)
+    }
+}
+
 /// Runs the whole analysis.
-pub(crate) fn analyse(graph: &Graph, keep: &[String], refused: &Refused) -> Lanes {
+fn analyse(graph: &Graph, keep: &[String], refused: &Refused) -> Lanes {
     let Some(mut state) = labelled(graph, keep) else { return left_whole(graph) };
     pin_outputs(graph, &mut state);
     pin_refused(graph, &mut state, refused);
@@ -47,7 +62,7 @@ fn labelled(graph: &Graph, keep: &[String]) -> Option<State> {
         if is_stored(graph, node) {
             continue;
         }
-        let rule = node.row.map_or(LaneView::opaque as crate::ops::LanesOf, |row| row.lanes);
+        let rule = ops::row_of(node).map_or(LaneView::opaque as ops::LanesOf, |row| row.lanes);
         let mut view = LaneView { graph, id, state: &mut state };
         walked = walked.saturating_add(view.inputs_size());
         if walked > MOST_WALKED {

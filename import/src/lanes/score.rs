@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lanes, trainable};
+use super::analysis::Lanes;
+use super::parameters::trainable;
 use crate::graph::{Graph, StoredId};
 use crate::tensor::TensorError;
 

@@ -1,8 +1,9 @@
 //! Convolution.
 
-use super::{Bias, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite, Role, Window};
+use super::pool::Window;
+use super::row::{Bias, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite, Role};
 use crate::graph::{Dim, Node, Refusal};
-use crate::lanes::{Axis, LaneView, PinCode};
+use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", infer, lanes)
     .cost(cost)

@@ -1,8 +1,8 @@
 //! Elementwise operators: one operand, or several with broadcasting.
 
-use super::{Fact, FoldView, InferView, OpRow, Role};
+use super::row::{Fact, FoldView, InferView, OpRow, Role};
 use crate::graph::{Content, Dim, Refusal, Shape};
-use crate::lanes::{Axis, LaneView};
+use crate::labels::{Axis, LaneView};
 
 const fn unary(name: &'static str) -> OpRow {
     OpRow::new(name, unary_infer, LaneView::same_layout)

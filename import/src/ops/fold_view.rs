@@ -1,16 +1,7 @@
 //! What constant folding sees of a node.
 
-use std::collections::HashMap;
-
-use crate::graph::{Content, Dim, FOLD_LIMIT, Graph, Node, Shape, Value, ValueId};
+use crate::graph::{Content, Dim, FOLD_LIMIT, Graph, Instead, Node, Shape, Value};
 use crate::tensor::Tensor;
-
-/// Contents and sizes to fold with in place of those that the graph knows.
-#[derive(Debug, Default)]
-pub(crate) struct Instead {
-    pub(crate) contents: HashMap<ValueId, Content>,
-    pub(crate) sizes: HashMap<ValueId, Shape>,
-}
 
 /// The index of the element at a row-major position.
 fn coordinates(mut flat: usize, shape: &[usize]) -> Vec<usize> {

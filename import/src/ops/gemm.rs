@@ -1,9 +1,9 @@
 //! Matrix products: Gemm and MatMul.
 
 use super::elementwise::broadcast;
-use super::{Bias, Cost, CostView, Fact, InferView, OpRow, Role};
+use super::row::{Bias, Cost, CostView, Fact, InferView, OpRow, Role};
 use crate::graph::{Dim, Node, Refusal};
-use crate::lanes::{Axis, LaneView, PinCode};
+use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Gemm", gemm_infer, gemm_lanes)

@@ -1,7 +1,18 @@
 //! What shape inference sees of a node, and what it says of its outputs.
 
-use crate::graph::{BatchConstant, Code, Content, Dim, Graph, Node, NodeId, Refusal, Shape, Symbols, Value};
+use crate::graph::{Code, Content, Dim, Graph, Node, NodeId, Refusal, Shape, Symbols, Value};
 use crate::tensor::DType;
+
+/// A constant list of sizes in which one element stands for the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchConstant {
+    /// The node that reads the list.
+    pub node: NodeId,
+    /// The input position.
+    pub input: usize,
+    /// The element that equals the declared batch.
+    pub element: usize,
+}
 
 /// Type and sizes of one output; `None` means unknown.
 #[derive(Clone, Debug, Default)]

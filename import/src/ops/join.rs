@@ -1,9 +1,9 @@
 //! Joining values along an axis: Concat.
 
 use super::infer_view::resolve_axis;
-use super::{CostView, Fact, FoldView, InferView, OpRow};
+use super::row::{CostView, Fact, FoldView, InferView, OpRow};
 use crate::graph::{Content, Refusal, Shape};
-use crate::lanes::{Axis, LaneView, PinCode};
+use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] =
     &[OpRow::new("Concat", concat_infer, concat_lanes).fold(concat_fold).cost(CostView::free)];

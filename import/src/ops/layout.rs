@@ -1,15 +1,16 @@
 //! Operators that only rearrange axes: Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity, Expand.
 
-use super::infer_view::resolve_axis;
-use super::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite, broadcast};
-use crate::graph::{BatchConstant, Content, Dim, MOST_AXES, Refusal, Shape, product};
-use crate::lanes::{Axis, LaneView, PinCode};
-use crate::tensor::Tensor;
+use super::elementwise::broadcast;
+use super::infer_view::{BatchConstant, resolve_axis};
+use super::row::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite};
+use crate::graph::{Content, Dim, Refusal, Shape, product};
+use crate::labels::{Axis, LaneView, PinCode};
+use crate::tensor::{MOST_AXES, Tensor};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Identity", identity_infer, LaneView::same_layout).fold(first_fold).cost(CostView::free),
     OpRow::new("Reshape", reshape_infer, reshape_lanes)
-        .opsets(5..=super::NEWEST_OPSET)
+        .opsets(5..=super::row::NEWEST_OPSET)
         .fold(regroup_fold)
         .cost(CostView::free)
         .sizes(&[1])

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::infer_view::resolve_axis;
-use super::{Fact, FoldView, InferView, OpRow, Role};
+use super::row::{Fact, FoldView, InferView, OpRow, Role};
 use crate::graph::{Dim, Refusal};
-use crate::lanes::{LaneView, PinCode};
+use crate::labels::{LaneView, PinCode};
 use crate::tensor::DType;
 
 pub(super) const ROWS: &[OpRow] = &[

@@ -1,9 +1,9 @@
 //! Padding: Pad.
 
 use super::infer_view::{distinct, resolve_axis};
-use super::{CostView, Fact, InferView, OpRow, Resized, Rewrite};
+use super::row::{CostView, Fact, InferView, OpRow, Resized, Rewrite};
 use crate::graph::{Dim, Graph, Node, Refusal};
-use crate::lanes::{Axis, LaneView};
+use crate::labels::{Axis, LaneView};
 
 pub(super) const ROWS: &[OpRow] = &[OpRow::new("Pad", pad_infer, pad_lanes).cost(CostView::free).counts(pad_counts)];
 

@@ -1,9 +1,9 @@
 //! Parts of a value along its axes: Split, Slice.
 
 use super::infer_view::{distinct, resolve_axis};
-use super::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite};
+use super::row::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite};
 use crate::graph::{Content, Dim, Graph, Node, Refusal};
-use crate::lanes::{Axis, LaneView, PinCode};
+use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Split", split_infer, split_lanes).cost(CostView::free).sizes(&[1]).counts(split_counts),

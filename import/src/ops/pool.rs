@@ -1,8 +1,8 @@
 //! Windows that slide over space: geometry shared with convolution, and the pooling operators.
 
-use super::{Fact, InferView, OpRow};
+use super::row::{Fact, InferView, OpRow};
 use crate::graph::{Dim, Node, Refusal, Shape};
-use crate::lanes::LaneView;
+use crate::labels::LaneView;
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("MaxPool", pool_infer, per_channel_lanes),

@@ -1,9 +1,9 @@
 //! Reductions over axes, and softmax along one.
 
 use super::infer_view::resolve_axis;
-use super::{Fact, InferView, OpRow};
+use super::row::{Fact, InferView, OpRow};
 use crate::graph::{Dim, Node, Refusal, Shape};
-use crate::lanes::LaneView;
+use crate::labels::LaneView;
 
 const fn reduction(name: &'static str) -> OpRow {
     OpRow::new(name, reduce_infer, reduce_lanes)

@@ -1,12 +1,15 @@
 //! Changes of an image's size: Resize, Upsample.
 
 use super::infer_view::{distinct, resolve_axis};
-use super::{Fact, InferView, OpRow, Resized, Rewrite};
+use super::row::{Fact, InferView, OpRow, Resized, Rewrite};
 use crate::graph::{Dim, Graph, Node, Refusal, ValueId};
-use crate::lanes::LaneView;
+use crate::labels::LaneView;
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Resize", resize_infer, resize_lanes).opsets(10..=super::NEWEST_OPSET).sizes(&[3]).counts(resize_counts),
+    OpRow::new("Resize", resize_infer, resize_lanes)
+        .opsets(10..=super::row::NEWEST_OPSET)
+        .sizes(&[3])
+        .counts(resize_counts),
     OpRow::new("Upsample", resize_infer, resize_lanes).opsets(7..=9),
 ];
 

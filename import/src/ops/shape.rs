@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::infer_view::resolve_axis;
-use super::{CostView, Fact, FoldView, InferView, OpRow};
-use crate::graph::{Content, Dim, MOST_AXES, Refusal};
-use crate::lanes::LaneView;
+use super::row::{CostView, Fact, FoldView, InferView, OpRow};
+use crate::graph::{Content, Dim, Refusal};
+use crate::labels::LaneView;
 use crate::proto::onnx::{NodeProto, TensorProto, text};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, MOST_AXES, Tensor};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Constant", constant_infer, LaneView::constants_only).fold(constant_fold).cost(CostView::free),

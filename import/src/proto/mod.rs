@@ -1,7 +1,6 @@
 //! A model file as it is: its messages over memory-mapped bytes, and the way back to a file.
 
 mod access;
-mod external;
 mod guess;
 pub(crate) mod map;
 pub mod onnx;
@@ -19,7 +18,6 @@ use bytes::Bytes;
 use prost::Message;
 
 pub use access::entry;
-pub use external::{copy_external, copy_external_beside, external_files};
 use onnx::ModelProto;
 pub use write::{WriteError, destination, is_standard_output, move_to, write_atomic};
 
@@ -122,13 +120,6 @@ impl ModelFile {
             Some(folder) => folder,
             None => Path::new(""),
         }
-    }
-
-    /// Bytes of the file and of the data files beside it. A data file that is missing counts nothing.
-    pub fn size(&self) -> u64 {
-        let beside = external_files(&self.proto).unwrap_or_default();
-        let sizes = beside.iter().filter_map(|file| Some(self.folder().join(file).metadata().ok()?.len()));
-        sizes.fold(self.bytes.len() as u64, u64::saturating_add)
     }
 
     fn decode(path: Option<PathBuf>, bytes: Bytes) -> Result<Self, ProtoError> {

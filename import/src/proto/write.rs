@@ -47,7 +47,7 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    pub(super) fn system(path: &Path) -> impl Fn(io::Error) -> Self {
+    pub(crate) fn system(path: &Path) -> impl Fn(io::Error) -> Self {
         |source| Self::System { path: path.to_owned(), source }
     }
 }

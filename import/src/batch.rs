@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::build::{BatchConstant, InputSizes, build};
-use super::{Graph, NodeId, Value};
+use crate::build::{BatchConstant, FREE_BATCH, InputSizes, build};
+use crate::graph::{Content, Dim, Graph, NodeId, Value};
 use crate::model::ImportError;
 use crate::proto::ModelFile;
 use crate::proto::onnx::tensor_shape_proto::{Dimension, dimension};
@@ -15,9 +15,6 @@ use crate::tensor::{DType, Tensor};
 
 /// Before this IR version every initializer is listed among the inputs too.
 const INITIALIZERS_NEED_NO_INPUT: i64 = 4;
-
-/// The name of the freed axis.
-pub const NAME: &str = "espalier_batch";
 
 /// A copy of the file in which the batch axis is free, or [`Freed::Already`].
 ///
@@ -30,7 +27,7 @@ pub const NAME: &str = "espalier_batch";
 /// else gives [`Freed::Stuck`].
 pub fn free(file: &ModelFile, lossy: bool) -> Result<Freed, ImportError> {
     let declared = build(file, &InputSizes::default())?;
-    let Some(batch) = declared.graph.batch().and_then(super::Dim::value) else { return Ok(Freed::Already) };
+    let Some(batch) = declared.graph.batch().and_then(Dim::value) else { return Ok(Freed::Already) };
     let sizes = InputSizes { free_batch: true, ..InputSizes::default() };
     let built = build(file, &sizes)?;
     let Some(proto) = &file.proto.graph else { return Ok(Freed::Stuck { batch }) };
@@ -67,7 +64,7 @@ pub enum Freed {
 
 /// Whether the first size of every output is a multiple of the free batch.
 fn outputs_are_free(graph: &Graph) -> bool {
-    let batch = graph.batch().map_or(&[][..], super::Dim::symbols);
+    let batch = graph.batch().map_or(&[][..], Dim::symbols);
     graph.outputs.iter().all(|&output| {
         let first = graph.value(output).shape.as_ref().and_then(|shape| shape.first());
         first.is_some_and(|size| size.symbols().iter().any(|symbol| batch.contains(symbol)))
@@ -90,7 +87,7 @@ fn with_free_first_axis(mut info: ValueInfoProto) -> ValueInfoProto {
     if let Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), .. }) = &mut info.r#type
         && let Some(first) = tensor.shape.as_mut().and_then(|shape| shape.dim.first_mut())
     {
-        first.value = Some(dimension::Value::DimParam(Bytes::from_static(NAME.as_bytes())));
+        first.value = Some(dimension::Value::DimParam(Bytes::from_static(FREE_BATCH.as_bytes())));
     }
     info
 }
@@ -108,7 +105,7 @@ fn free_constants(
     for (position, constant) in constants.iter().enumerate() {
         let node = graph.node(constant.node);
         let value = graph.value(node.input(constant.input)?);
-        let mut list = value.content.as_ref().and_then(super::Content::ints)?;
+        let mut list = value.content.as_ref().and_then(Content::ints)?;
         list[constant.element] = if list.contains(&-1) { 0 } else { -1 };
         let tensor = Tensor::from_i64(&[list.len()], &list).ok()?;
         let name = fresh_name(graph, &value.name, position);

@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::{
-    Code, Content, Dim, Graph, MOST_AXES, Node, NodeId, Origin, Place, Refusal, Shape, StoredId, StoredTensor, Symbols,
-    Value, ValueId,
+use crate::graph::{
+    Code, Content, Dim, FOLD_LIMIT, Graph, Instead, Node, NodeId, Origin, Place, Refusal, RowId, Shape, StoredId,
+    StoredTensor, Symbols, Value, ValueId,
 };
-use crate::ops::{self, Fact, FoldView, InferView, Instead};
+use crate::ops::BatchConstant;
+use crate::ops::{self, Fact, FoldView, InferView};
 use crate::proto::ModelFile;
 use crate::proto::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto,
     tensor_shape_proto::dimension, text, type_proto,
 };
-use crate::tensor::{DType, Tensor, TensorError};
+use crate::tensor::{DType, MOST_AXES, Tensor, TensorError};
 
-/// Constants with more elements than this are not computed with.
-pub(crate) const FOLD_LIMIT: usize = 1 << 16;
+/// The name of a freed batch axis.
+pub(crate) const FREE_BATCH: &str = "espalier_batch";
 
 /// So many elements all folded contents of a graph may have together. Shape arithmetic takes a handful for each node.
 const FOLD_ROOM: usize = 1 << 22;
@@ -31,22 +32,11 @@ pub struct InputSizes {
     pub free_batch: bool,
 }
 
-/// A constant list of sizes in which one element stands for the batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchConstant {
-    /// The node that reads the list.
-    pub node: NodeId,
-    /// The input position.
-    pub input: usize,
-    /// The element that equals the declared batch.
-    pub element: usize,
-}
-
 /// Builds the graph and collects what could not be understood.
 ///
 /// # Errors
 /// When a stored tensor cannot be read or the nodes form a cycle.
-pub fn build(file: &ModelFile, sizes: &InputSizes) -> Result<Built, BuildError> {
+pub(crate) fn build(file: &ModelFile, sizes: &InputSizes) -> Result<Built, BuildError> {
     let empty = GraphProto::default();
     let proto = file.proto.graph.as_ref().unwrap_or(&empty);
     let mut builder = Builder::new(file, proto, sizes);
@@ -59,7 +49,7 @@ pub fn build(file: &ModelFile, sizes: &InputSizes) -> Result<Built, BuildError> 
 
 /// A graph with everything that was found on the way.
 #[derive(Clone, Debug)]
-pub struct Built {
+pub(crate) struct Built {
     /// The graph.
     pub graph: Graph,
     /// Nodes that could not be understood; they are opaque in the graph.
@@ -207,7 +197,7 @@ impl<'a> Builder<'a> {
             self.declared_batch = first;
         }
         if first.is_some() && first == self.declared_batch {
-            shape[0] = Dim::symbol(self.graph.symbols.named(super::batch::NAME));
+            shape[0] = Dim::symbol(self.graph.symbols.named(FREE_BATCH));
         }
         Some(shape)
     }
@@ -263,7 +253,7 @@ impl<'a> Builder<'a> {
         Ok(node)
     }
 
-    fn find_row(&self, node: &Node) -> Result<&'static ops::OpRow, Box<Refusal>> {
+    fn find_row(&self, node: &Node) -> Result<RowId, Box<Refusal>> {
         if node.proto.attribute.iter().any(holds_graph) {
             let refusal =
                 Refusal::new(Code::ControlFlow, node, "it holds subgraphs", "what it touches is kept as it is");
@@ -280,13 +270,18 @@ impl<'a> Builder<'a> {
         if self.is_function(&node.proto) {
             return Err(unknown("it is a function of the model's own"));
         }
-        let row = ops::row(&node.domain, &node.op)
-            .ok_or_else(|| unknown("this operator has no row in the operator table"))?;
-        if row.opsets.contains(&node.opset) {
-            return Ok(row);
+        let mut rows = ops::rows_named(&node.domain, &node.op).peekable();
+        if rows.peek().is_none() {
+            return Err(unknown("this operator has no row in the operator table"));
         }
-        let (first, last) = (row.opsets.start(), row.opsets.end());
-        let reason = format!("operator sets {first} to {last} are covered, the model imports {}", node.opset);
+        let mut covered = Vec::new();
+        for (id, row) in rows {
+            if row.opsets.contains(&node.opset) {
+                return Ok(id);
+            }
+            covered.push(format!("{} to {}", row.opsets.start(), row.opsets.end()));
+        }
+        let reason = format!("operator sets {} are covered, the model imports {}", covered.join(" and "), node.opset);
         let remedy = "convert the model to a covered operator set";
         Err(Box::new(Refusal::new(Code::UnknownRevision, node, reason, remedy)))
     }
@@ -315,7 +310,7 @@ impl<'a> Builder<'a> {
     }
 
     fn facts(&mut self, id: NodeId) -> Vec<Fact> {
-        let Some(row) = self.graph.node(id).row else { return Vec::new() };
+        let Some(row) = ops::row_of(self.graph.node(id)) else { return Vec::new() };
         let mut symbols = std::mem::take(&mut self.graph.symbols);
         let mut view = InferView {
             id,
@@ -348,7 +343,7 @@ impl<'a> Builder<'a> {
 
     fn fold(&mut self, id: NodeId) {
         let node = self.graph.node(id);
-        let (Some(row), Some(output)) = (node.row, node.output(0)) else { return };
+        let (Some(row), Some(output)) = (ops::row_of(node), node.output(0)) else { return };
         let shape = self.graph.value(output).shape.as_deref();
         let view = FoldView { node, graph: &self.graph, shape, instead: &Instead::default() };
         let content = (row.fold)(&view).filter(|content| content.len() <= FOLD_LIMIT);

@@ -3,93 +3,17 @@
 //! Where such a number states a size that the cut can state anew (the target of a Reshape), it is no hindrance. Where it
 //! is used as data (a scale, an output, a bound of a loop), the cut would change it: the lanes it counts are pinned.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use super::axis::Axis;
-use super::labels::{Label, PinCode, Reason};
-use super::view::State;
-use crate::graph::{Dim, Graph, Node, NodeId, Symbol, Symbols, ValueId};
-use crate::ops::{FoldView, Instead};
-
-/// An axis of a value: its size is counted.
-pub(crate) type Site = (ValueId, usize);
+use crate::graph::{Dim, Graph, Node, NodeId, ValueId};
+use crate::labels::{Axis, Label, PinCode, Reason, Site, State};
+use crate::ops::{self, FoldView};
 
 /// A number that is made from more sizes than this is not followed; what it counts is pinned.
 const MOST_SITES: usize = 32;
 
 /// Lists with more elements than this are not followed element by element.
 const MOST_ELEMENTS: usize = 256;
-
-/// What is known of the numbers that count lanes.
-#[derive(Debug, Default)]
-pub(crate) struct Counted {
-    /// The axes whose sizes a value's elements are made from.
-    sites: HashMap<ValueId, BTreeSet<Site>>,
-    /// Values made from sizes and constants alone.
-    numbers: BTreeSet<ValueId>,
-    /// Inputs that state sizes, which the cut states anew.
-    restated: BTreeSet<(NodeId, usize)>,
-    /// Inputs that state sizes of axes that are cut as the counted ones are: they are right by themselves.
-    follows: BTreeSet<(NodeId, usize)>,
-    /// Contents in which a counted size is a symbol: folding tells which elements are made from which sizes.
-    instead: Instead,
-    /// Axes that are pinned for being counted.
-    pinned: BTreeSet<Site>,
-    symbols: Symbols,
-    counts: HashMap<Symbol, Site>,
-}
-
-impl Counted {
-    pub(crate) fn new(graph: &Graph) -> Self {
-        let stored = graph.stored.iter().map(|stored| stored.value);
-        Self { symbols: graph.symbols.clone(), numbers: stored.collect(), ..Self::default() }
-    }
-
-    /// Says that an input states sizes which the cut states anew where they change.
-    pub(crate) fn restates(&mut self, node: NodeId, input: usize) {
-        self.restated.insert((node, input));
-    }
-
-    /// Says that an input states sizes of axes that are cut as the counted ones are.
-    pub(crate) fn follows(&mut self, node: NodeId, input: usize) {
-        self.follows.insert((node, input));
-    }
-
-    /// The axis whose size each element of a list is; `None` in places that count nothing. `None` altogether where an
-    /// element is worked out from counts.
-    pub(crate) fn elements(&self, value: ValueId) -> Option<Vec<Option<Site>>> {
-        let Some(content) = self.instead.contents.get(&value) else {
-            return self.sites_of(value).next().is_none().then(Vec::new);
-        };
-        let site = |size: &Dim| {
-            let counted = || size.symbols().iter().find_map(|symbol| self.counts.get(symbol));
-            match (size.at(1) as i64, size.symbols()) {
-                (1, [symbol]) => Some(self.counts.get(symbol).copied()),
-                _ => counted().is_none().then_some(None),
-            }
-        };
-        content.dims()?.iter().map(site).collect()
-    }
-
-    /// The inputs that are right by themselves.
-    pub(crate) fn following(&self) -> &BTreeSet<(NodeId, usize)> {
-        &self.follows
-    }
-
-    /// The axes counted at every input that is stated anew.
-    pub(crate) fn restated(&self, graph: &Graph) -> HashMap<(NodeId, usize), Vec<Site>> {
-        let counted = |&(node, input): &(NodeId, usize)| {
-            let value = graph.node(node).input(input)?;
-            Some(((node, input), self.sites_of(value).copied().collect()))
-        };
-        self.restated.iter().filter_map(counted).filter(|(_, sites): &(_, Vec<Site>)| !sites.is_empty()).collect()
-    }
-
-    /// The axes that a value counts.
-    fn sites_of(&self, value: ValueId) -> impl Iterator<Item = &Site> {
-        self.sites.get(&value).into_iter().flatten()
-    }
-}
 
 impl State {
     /// The labels on an axis.
@@ -101,7 +25,7 @@ impl State {
     /// Follows counts through a node whose lane rule has run: into what it makes from them, or to a pin.
     pub(crate) fn follow_counts(&mut self, graph: &Graph, id: NodeId) {
         let node = graph.node(id);
-        let measures = node.row.is_some_and(|row| row.measures);
+        let measures = ops::row_of(node).is_some_and(|row| row.measures);
         let is_number = |value: &ValueId| self.counted.numbers.contains(value);
         let makes_number = measures || node.row.is_some() && node.inputs.iter().flatten().all(is_number);
         let (mut carried, mut used) = self.reach(node, id);
@@ -123,7 +47,7 @@ impl State {
     /// The axes counted by what a node reads: as elements, and in ways that the cut could not make good.
     fn reach(&self, node: &Node, id: NodeId) -> (BTreeSet<Site>, BTreeSet<Site>) {
         let (mut elements, mut used) = (BTreeSet::new(), BTreeSet::new());
-        let sizes = node.row.map_or(&[][..], |row| row.sizes);
+        let sizes = ops::row_of(node).map_or(&[][..], |row| row.sizes);
         for (input, value) in node.inputs.iter().enumerate().filter_map(|(input, value)| Some((input, (*value)?))) {
             let sites = self.counted.sites_of(value);
             let is_kept_right =
@@ -169,7 +93,7 @@ impl State {
         let node = graph.node(id);
         let shape = graph.value(output).shape.as_deref();
         let view = FoldView { node, graph, shape, instead: &self.counted.instead };
-        let content = (node.row?.fold)(&view).filter(|content| content.len() <= MOST_ELEMENTS)?;
+        let content = (ops::row_of(node)?.fold)(&view).filter(|content| content.len() <= MOST_ELEMENTS)?;
         let sizes = content.dims()?;
         let symbols = sizes.iter().flat_map(Dim::symbols);
         let sites = symbols.filter_map(|symbol| self.counted.counts.get(symbol)).copied().collect();

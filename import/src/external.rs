@@ -7,9 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
+use crate::proto::{
+    ModelFile, WriteError, destination, is_standard_output,
     onnx::{AttributeProto, DataLocation, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto},
-    write::{WriteError, destination, is_standard_output, write_atomic},
+    write_atomic,
 };
 use crate::tensor::{TensorError, external_location, is_inside};
 
@@ -32,6 +33,13 @@ pub fn external_files(model: &ModelProto) -> Result<BTreeSet<PathBuf>, TensorErr
         search.attributes(&function.attribute_proto);
     }
     search.found.into_iter().collect()
+}
+
+/// Bytes of a model file and of the data files beside it. A data file that is missing counts nothing.
+pub fn size(file: &ModelFile) -> u64 {
+    let beside = external_files(&file.proto).unwrap_or_default();
+    let sizes = beside.iter().filter_map(|name| Some(file.folder().join(name).metadata().ok()?.len()));
+    sizes.fold(file.bytes.len() as u64, u64::saturating_add)
 }
 
 /// Copies `files` from one folder to another, each whole or not at all. A file that is there already is left alone: it

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::axis::{Axis, LABEL_LIMIT, Layout, fix, pin, reshape, unite};
 use super::counted::Counted;
-use super::labels::{Label, Labels, PinCode, Reason};
+use super::label::{Label, Labels, PinCode, Reason};
 use crate::graph::{Dim, Graph, Node, NodeId, Shape, ValueId};
 
 /// A place where a node contracts lanes of its data against a weight's read axis.

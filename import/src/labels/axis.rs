@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::labels::{Label, Labels, Reason};
+use super::label::{Label, Labels, Reason};
 use crate::graph::{Dim, product};
 
 /// Axes longer than this carry no labels.

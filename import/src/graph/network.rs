@@ -1,0 +1,89 @@
+//! The main graph: its values, nodes and stored tensors.
+
+use super::content::Content;
+use super::dim::{Dim, Symbols};
+use super::ids::{NodeId, StoredId, ValueId};
+use super::node::Node;
+use super::value::{StoredTensor, Value};
+
+/// The main graph with names resolved, types and shapes inferred, constants known.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// Every value: inputs, stored tensors, node outputs.
+    pub values: Vec<Value>,
+    /// Nodes, each after the nodes it reads from.
+    pub nodes: Vec<Node>,
+    /// Inputs that a caller has to feed (stored tensors listed as inputs are not among them).
+    pub inputs: Vec<ValueId>,
+    /// Outputs in the file's order.
+    pub outputs: Vec<ValueId>,
+    /// Tensors whose elements the file holds.
+    pub stored: Vec<StoredTensor>,
+    /// Operator set versions by domain; the default domain is the empty string.
+    pub opsets: Vec<(String, i64)>,
+    /// Names of unknown sizes.
+    pub symbols: Symbols,
+}
+
+impl Graph {
+    /// The value with this id.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.0 as usize]
+    }
+
+    /// The node with this id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// The stored tensor with this id.
+    pub fn stored(&self, id: StoredId) -> &StoredTensor {
+        &self.stored[id.0 as usize]
+    }
+
+    /// The stored tensor's name in the file.
+    pub fn stored_name(&self, id: StoredId) -> &str {
+        &self.value(self.stored(id).value).name
+    }
+
+    /// A list of integers that older revisions give as an attribute and newer ones as an input; `None` when it is left
+    /// out or computed while the model runs.
+    pub fn ints(&self, node: &Node, attribute: &str, input: usize) -> Option<Vec<i64>> {
+        let given = node.ints(attribute).map(<[i64]>::to_vec);
+        given.or_else(|| self.value(node.input(input)?).content.as_ref()?.ints())
+    }
+
+    /// The elements of a value, as numbers, when they are known.
+    pub fn numbers(&self, value: ValueId) -> Option<Vec<f64>> {
+        match self.value(value).content.as_ref()? {
+            Content::Tensor(tensor) => tensor.to_f64().ok(),
+            Content::Dims { .. } => None,
+        }
+    }
+
+    /// Nodes with their ids, in execution order.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().enumerate().map(|(i, n)| (NodeId(i as u32), n))
+    }
+
+    /// Finds a stored tensor by name.
+    pub fn find_stored(&self, name: &str) -> Option<StoredId> {
+        let found = self.stored.iter().position(|s| self.value(s.value).name == name)?;
+        Some(StoredId(found as u32))
+    }
+
+    /// The version imported for a domain.
+    pub fn opset(&self, domain: &str) -> Option<i64> {
+        self.opsets.iter().find(|(d, _)| d == domain).map(|(_, v)| *v)
+    }
+
+    /// The first dimension of the first input: the batch axis.
+    pub fn batch(&self) -> Option<&Dim> {
+        self.value(*self.inputs.first()?).shape.as_ref()?.first()
+    }
+
+    /// A node as people refer to it: operator, and name or position.
+    pub fn describe(&self, id: NodeId) -> String {
+        self.node(id).to_string()
+    }
+}

@@ -1,0 +1,15 @@
+//! Labels on axes, on which operators' lane rules work: which indices go together, which may not be cut and why.
+//!
+//! Nothing here knows an operator.
+
+mod axis;
+mod counted;
+mod label;
+mod view;
+
+pub(crate) use axis::{Axis, Block, LABEL_LIMIT, Layout, Projection, pin};
+pub(crate) use counted::{Counted, Site};
+pub(crate) use label::{Label, Labels};
+pub use label::{PinCode, Reason};
+pub use view::LaneView;
+pub(crate) use view::{RawReader, State};
