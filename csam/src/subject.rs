@@ -6,10 +6,8 @@ use std::path::Path;
 use images::draw;
 use import::{
     Model,
-    graph::{
-        Dim,
-        batch::{Freed, free},
-    },
+    batch::{Freed, free},
+    graph::Dim,
     proto::ModelFile,
 };
 use tch::{Device, Tensor, no_grad};

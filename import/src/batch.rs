@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::build::{BatchConstant, FREE_BATCH, InputSizes, build};
+use crate::build::{FREE_BATCH, InputSizes, build};
 use crate::graph::{Content, Dim, Graph, NodeId, Value};
 use crate::model::ImportError;
+use crate::ops::BatchConstant;
 use crate::proto::ModelFile;
 use crate::proto::onnx::tensor_shape_proto::{Dimension, dimension};
 use crate::proto::onnx::{GraphProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
