@@ -3,9 +3,12 @@
 
 mod onnx_runtime;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fixtures::models::{random, resnet, small};
+use fixtures::{
+    models::{random, resnet, small},
+    needs,
+};
 use import::Model;
 use import::batch::{Freed, free};
 use onnx_runtime::{difference, difference_between, difference_of_file, drawn};
@@ -39,10 +42,6 @@ fn residual_networks_compute_what_onnx_runtime_computes() {
     }
 }
 
-fn third_party() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models")
-}
-
 /// Third-party classifiers whose operators the table covers, with the tolerance of their element type.
 const CLASSIFIERS: &[(&str, f64)] = &[
     ("cifar10-resnet20-bn", FP32),
@@ -64,11 +63,7 @@ const CLASSIFIERS: &[(&str, f64)] = &[
 #[test]
 fn third_party_classifiers_compute_what_onnx_runtime_computes() {
     for (name, tolerance) in CLASSIFIERS {
-        let path = third_party().join(name).with_extension("onnx");
-        if !path.exists() {
-            eprintln!("skipped: {name} is not there");
-            continue;
-        }
+        let Some(path) = needs::shared(&format!("models/{name}.onnx")) else { return };
         for batch in [1, 4] {
             let found = difference_of_file(&path, &drawn(&sample_shape(&path, batch)));
             assert!(found < *tolerance, "{name} at batch {batch}: {found:e}");

@@ -5,13 +5,16 @@ mod support;
 
 use bytes::Bytes;
 use export::{CutAxis, Tensors, Twin};
-use fixtures::models::{Conv, Dim, Feature, Init, Layers, ints};
+use fixtures::{
+    models::{Conv, Dim, Feature, Init, Layers, ints},
+    needs,
+};
 use import::{
     Model, Tensor,
     lanes::{Plan, Replacement, TensorShape},
     proto::splice::{Edits, INITIALIZER},
 };
-use support::{Case, cases, has_runtime, run, twin_of};
+use support::{Case, cases, run, twin_of};
 
 const BATCH: Dim = Dim::Symbol("batch");
 
@@ -102,7 +105,7 @@ fn planted(case: &Case, plan: &Plan, record: &[CutAxis], at: usize, error: Plant
 
 #[test]
 fn every_wrong_index_and_every_swapped_lane_is_caught() {
-    if !has_runtime() {
+    if !needs::onnx_runtime() {
         return;
     }
     let (mut planted_count, mut unseen, mut missed) = (0, 0, Vec::new());
@@ -131,7 +134,7 @@ fn every_wrong_index_and_every_swapped_lane_is_caught() {
 
 #[test]
 fn every_wrong_count_is_caught() {
-    if !has_runtime() {
+    if !needs::onnx_runtime() {
         return;
     }
     let (mut planted_count, mut missed) = (0, Vec::new());

@@ -9,13 +9,13 @@ mod support;
 use bytes::Bytes;
 use certify::agreement::twin::TwinReport;
 use export::Tensors;
-use fixtures::models::random;
+use fixtures::{models::random, needs};
 use import::graph::{Origin, Place};
 use import::lanes::Kept;
 use import::proto::onnx::ModelProto;
 use import::{DType, Tensor};
 use prost::Message;
-use support::{Case, compare, has_runtime, run, twin_of};
+use support::{Case, compare, run, twin_of};
 
 const USUALLY: u64 = 100;
 
@@ -34,7 +34,7 @@ enum Outcome {
 
 #[test]
 fn wide_random_networks_are_cut_exactly() {
-    if !has_runtime() {
+    if !needs::onnx_runtime() {
         return;
     }
     let count = std::env::var("ESPALIER_RANDOM_NETWORKS").ok().map_or(USUALLY, |text| text.parse().unwrap());

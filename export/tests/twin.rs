@@ -3,17 +3,15 @@
 
 mod support;
 
-use std::path::Path;
-
 use certify::agreement::twin::Check;
 use export::Tensors;
-use fixtures::models::small;
+use fixtures::{models::small, needs};
 use import::lanes::{Replacement, TensorShape};
-use support::{Case, cases, has_runtime, run, twin_of};
+use support::{Case, cases, run, twin_of};
 
 #[test]
 fn slim_equals_masked() {
-    if !has_runtime() {
+    if !needs::onnx_runtime() {
         return;
     }
     for case in cases() {
@@ -27,7 +25,7 @@ fn slim_equals_masked() {
 
 #[test]
 fn one_wrong_lane_fails_and_is_named() {
-    if !has_runtime() {
+    if !needs::onnx_runtime() {
         return;
     }
     let case = Case::new("residual", small::residual());
@@ -46,7 +44,7 @@ fn one_wrong_lane_fails_and_is_named() {
 
 #[test]
 fn a_fill_left_out_of_the_slim_file_fails() {
-    if !has_runtime() {
+    if !needs::onnx_runtime() {
         return;
     }
     let case = Case::new("chain", small::chain());
@@ -58,7 +56,7 @@ fn a_fill_left_out_of_the_slim_file_fails() {
 
 #[test]
 fn the_twin_has_the_plans_slim_tensors() {
-    if !has_runtime() {
+    if !needs::onnx_runtime() {
         return;
     }
     let case = Case::new("chain", small::chain());
@@ -77,11 +75,7 @@ fn the_twin_has_the_plans_slim_tensors() {
 /// Third-party files, where they are at hand.
 #[test]
 fn slim_equals_masked_on_models_of_others() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models");
-    if !has_runtime() || !folder.is_dir() {
-        eprintln!("skipped: no runtime, or no folder of third-party models");
-        return;
-    }
+    let Some(folder) = needs::shared("models").filter(|_| needs::onnx_runtime()) else { return };
     for name in ["cifar10-resnet20-bn", "cifar10-allconv", "mnist-dynamo", "mnist-cntk", "cifar10-nhwc-conv-large"] {
         let bytes = std::fs::read(folder.join(name).with_extension("onnx")).unwrap();
         let case = Case::new(name, bytes);

@@ -1,19 +1,13 @@
 //! Real data sets, where a copy lies beside the repository.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used)]
 
 use images::{
     data::{self, Dataset, Kind},
     preprocess::Preprocess,
 };
-use std::path::Path;
 
 fn shared(name: &str) -> Option<Dataset> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-    if !path.exists() {
-        println!("skipped: no {}", path.display());
-        return None;
-    }
-    Some(data::open(&path).unwrap())
+    fixtures::needs::shared(&format!("data/{name}")).map(|path| data::open(&path).unwrap())
 }
 
 #[test]

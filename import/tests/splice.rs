@@ -254,12 +254,8 @@ proptest! {
 /// Files people have: identity, and every node and tensor replaced by itself decodes the same.
 #[test]
 fn models_of_others_survive() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        eprintln!("skipped: no folder of third-party models");
-        return;
-    };
-    let paths = entries.map(|entry| entry.unwrap().path());
+    let Some(folder) = fixtures::needs::shared("models") else { return };
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     for path in paths.filter(|path| path.extension().is_some_and(|end| end == "onnx")) {
         let file = ModelFile::open(&path).unwrap();
         let same = Edits::new().splice(&file.bytes).unwrap().to_bytes();

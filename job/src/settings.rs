@@ -236,6 +236,7 @@ fn form(schema: &Value) -> String {
     let kind = match (kind, schema["minItems"].as_u64()) {
         ("array", Some(count)) => return format!("{count} of: {}", form(&schema["items"])),
         ("array", None) => return format!("list of: {}", form(&schema["items"])),
+        ("integer", _) if bound(schema, "minimum") == Some(0.0) => return "whole number".to_owned(),
         ("integer", _) => "whole number",
         ("string", _) => "text",
         ("boolean", _) => "true or false",

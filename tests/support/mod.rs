@@ -5,7 +5,7 @@ pub(crate) mod stage;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -136,11 +136,7 @@ pub(crate) fn said(output: &Output) -> String {
 
 /// The second executable, where it was built beside the first.
 pub(crate) fn torch() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_BIN_EXE_espalier")).with_file_name("espalier-torch");
-    if !beside.exists() {
-        eprintln!("skipped: {} was not built", beside.display());
-    }
-    beside.exists().then_some(beside)
+    fixtures::needs::espalier_torch(env!("CARGO_BIN_EXE_espalier"))
 }
 
 /// Puts the script that stands in for `espalier-torch` into a place, as `torch.sh`.

@@ -7,12 +7,12 @@ use certify::CertifyError;
 use certify::accuracy::accuracy;
 use certify::agreement::compare::compare;
 use certify::runtimes::{Batch, Kind, Options, load};
-use fixtures::models::small;
+use fixtures::{models::small, needs};
 use images::Picture;
 use images::data::{DataError, ImageSet, Role, Source};
 use images::preprocess::{InputSettings, Preprocess, Resize};
 
-use crate::{Models, have_ort};
+use crate::Models;
 
 /// The procedural pictures under other labels.
 struct Relabelled(ImageSet);
@@ -58,7 +58,7 @@ pub(crate) fn argmax(scores: &[f64]) -> u32 {
 
 #[test]
 fn accuracy_counts_what_one_by_one_counts() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -83,7 +83,7 @@ fn accuracy_counts_what_one_by_one_counts() {
 
 #[test]
 fn labels_that_are_missing_or_unknown_are_refused() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -96,7 +96,6 @@ fn labels_that_are_missing_or_unknown_are_refused() {
 /// Third-party models, where present: ONNX Runtime and tract agree on real files.
 #[test]
 fn third_party_models_agree() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models");
     for (name, sample) in [
         ("cifar10-resnet20-bn", [3, 32, 32]),
         ("cifar10-resnet20", [3, 32, 32]),
@@ -104,11 +103,9 @@ fn third_party_models_agree() {
         ("cifar10-nhwc-conv-large", [32, 32, 3]),
         ("mnist-pytorch-bn", [1, 28, 28]),
     ] {
-        let path = folder.join(format!("{name}.onnx"));
-        if !path.exists() || !have_ort() {
-            println!("skipped: {name} is not here");
-            continue;
-        }
+        let Some(path) = needs::shared(&format!("models/{name}.onnx")).filter(|_| needs::onnx_runtime()) else {
+            return;
+        };
         let batch = crate::noise(&sample, 3);
         let answers = [Kind::Ort, Kind::Tract].map(|kind| {
             let mut session = load(kind, &path, Options::default()).unwrap();

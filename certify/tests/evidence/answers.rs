@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use certify::CertifyError;
 use certify::answers::{Answers, Candidate, Collapse, Kind, Measure, Settings, answers};
-use fixtures::models::{Builder, Dim, int, ints, small};
+use fixtures::{
+    models::{Builder, Dim, int, ints, small},
+    needs,
+};
 
+use crate::Models;
 use crate::accuracy::{pictures, preprocess};
-use crate::{Models, have_ort};
 
 const INPUT: [Dim; 4] = [Dim::Symbol("batch"), Dim::Is(3), Dim::Is(8), Dim::Is(8)];
 
@@ -32,7 +35,7 @@ fn classifier(models: &Models, name: &str, weight: f32, bias: f32) -> PathBuf {
 
 #[test]
 fn a_classifier_is_measured_by_its_classes_and_ruins_are_named() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -81,7 +84,7 @@ fn outputs(models: &Models, name: &str, scale: f32) -> PathBuf {
 
 #[test]
 fn pictures_maps_and_values_have_their_own_measures() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -111,7 +114,7 @@ fn pictures_maps_and_values_have_their_own_measures() {
 
 #[test]
 fn kinds_can_be_set_and_are_refused_where_they_do_not_fit() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -126,7 +129,7 @@ fn kinds_can_be_set_and_are_refused_where_they_do_not_fit() {
 
 #[test]
 fn outputs_of_another_shape_are_not_compared() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();

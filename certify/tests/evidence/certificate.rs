@@ -6,13 +6,16 @@ use certify::certificate::{Certificate, Preset, Settings, Subject, certify};
 use certify::runtimes::{Batch, Kind, Options, load};
 use certify::statistics::binomial::certifies;
 use certify::{CertifyError, Progress};
-use fixtures::models::{Builder, Dim, small};
+use fixtures::{
+    models::{Builder, Dim, small},
+    needs,
+};
 use images::data::ImageSet;
 use images::draw;
 use images::laws::Law;
 
+use crate::Models;
 use crate::accuracy::{argmax, pictures, preprocess, scores};
-use crate::{Models, have_ort};
 
 /// Laws strong enough that a small network's verdicts differ.
 fn settings() -> Settings {
@@ -48,7 +51,7 @@ fn failures(model: &Path, set: &ImageSet, image: usize, law: &Law, class: u32, s
 
 #[test]
 fn verdicts_are_those_of_all_draws() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -87,7 +90,7 @@ fn check_verdicts(model: &Path, settings: &Settings, kinds: &mut [usize; 2]) {
 
 #[test]
 fn threads_change_nothing() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -113,7 +116,7 @@ fn threads_change_nothing() {
 
 #[test]
 fn a_model_is_no_better_than_itself() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -129,7 +132,7 @@ fn a_model_is_no_better_than_itself() {
 
 #[test]
 fn time_bounds_images_and_never_draws() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -154,7 +157,7 @@ fn what_cannot_be_certified_is_refused_first() {
 
 #[test]
 fn a_model_without_classes_is_refused() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -184,7 +187,7 @@ fn scaled(models: &Models, scale: f32) -> std::path::PathBuf {
 
 #[test]
 fn collapsed_and_broken_networks_are_marked() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -203,7 +206,7 @@ fn collapsed_and_broken_networks_are_marked() {
 
 #[test]
 fn two_laws_of_one_name_have_their_own_draws() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();

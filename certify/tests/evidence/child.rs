@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use certify::agreement::verify::{Tolerance, verify};
 use certify::runtimes::child::{Fault, Launcher, Program, Request, run_in_child, serve};
 use certify::runtimes::{Kind, Pieces};
-use fixtures::models::small;
+use fixtures::{models::small, needs};
 
-use crate::{Models, have_ort, noise};
+use crate::{Models, noise};
 
 /// As a test it does nothing; as a child it serves the request after `--`.
 #[test]
@@ -42,7 +42,7 @@ fn shell(script: &str) -> Program {
 
 #[test]
 fn runtimes_agree_across_processes_and_a_missing_one_is_found() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();

@@ -2,9 +2,12 @@
 //! hidden in another way.
 
 use certify::agreement::twin::{Feed, Job, Precision, Range, Twin, TwinReport, check};
-use fixtures::models::{Builder, DType, Dim, int};
+use fixtures::{
+    models::{Builder, DType, Dim, int},
+    needs,
+};
 
-use crate::{Models, have_ort};
+use crate::Models;
 
 const SHAPE: [Dim; 4] = [Dim::Symbol("n"), Dim::Is(3), Dim::Symbol("h"), Dim::Symbol("w")];
 /// The cast attribute's name for half precision.
@@ -67,7 +70,7 @@ fn sees(name: &str, twin: f32, slim: f32, build: impl Fn(&mut Builder, &str, &st
 
 #[test]
 fn a_wrong_number_shows_however_it_hides() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     sees("behind a logarithm of positive pictures", 0.5, 0.25, |net, x, number| {
@@ -98,7 +101,7 @@ fn a_wrong_number_shows_however_it_hides() {
 
 #[test]
 fn whole_numbers_are_compared_exactly() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let of = |last: i64| {
@@ -114,7 +117,7 @@ fn whole_numbers_are_compared_exactly() {
 
 #[test]
 fn half_precision_is_held_against_its_own_noise() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let of = |scale: f32| {
@@ -133,7 +136,7 @@ fn half_precision_is_held_against_its_own_noise() {
 
 #[test]
 fn what_never_varies_proves_nothing() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     for (name, factor) in [("not finite", -1.0), ("constant", 0.0)] {

@@ -6,16 +6,19 @@ use certify::CertifyError;
 use certify::agreement::compare::compare;
 use certify::latency::{Effort, Latency, Speedup, compare as compare_latency};
 use certify::runtimes::{Batch, Element, Kind, Options, Values, load};
-use fixtures::models::{Builder, Dim, int, small};
+use fixtures::{
+    models::{Builder, Dim, int, small},
+    needs,
+};
 use import::{DType, Tensor};
 
-use crate::{Models, have_ort, noise};
+use crate::{Models, noise};
 
 const SAMPLE: [usize; 3] = [3, 8, 8];
 
 #[test]
 fn both_runtimes_agree_on_every_small_model_at_any_batch() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -39,7 +42,7 @@ fn both_runtimes_agree_on_every_small_model_at_any_batch() {
 
 #[test]
 fn a_fixed_batch_gives_what_single_samples_give() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -61,7 +64,7 @@ fn what_is_no_model_is_refused_in_one_sentence() {
     let path = models.file("text.onnx", b"this is not a model");
     let empty = models.file("empty.onnx", b"");
     for kind in [Kind::Ort, Kind::Tract] {
-        if kind == Kind::Ort && !have_ort() {
+        if kind == Kind::Ort && !needs::onnx_runtime() {
             continue;
         }
         for path in [&path, &empty] {
@@ -77,7 +80,7 @@ fn a_wrong_input_size_is_an_error_not_a_panic() {
     let models = Models::new();
     let path = models.file("chain.onnx", &small::flatten_gemm());
     for kind in [Kind::Ort, Kind::Tract] {
-        if kind == Kind::Ort && !have_ort() {
+        if kind == Kind::Ort && !needs::onnx_runtime() {
             continue;
         }
         let mut session = load(kind, &path, Options::default()).unwrap();
@@ -88,7 +91,7 @@ fn a_wrong_input_size_is_an_error_not_a_panic() {
 
 #[test]
 fn two_networks_are_timed_in_turns_on_both() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();
@@ -128,7 +131,7 @@ fn outputs_keep_their_types() {
     let path = models.file("types.onnx", &typed());
     let batch = Batch::new(vec![2, 4], vec![0.0, 0.5, 1.0, 1.27, 0.25, 0.75, 0.01, 0.0]).unwrap();
     for kind in [Kind::Ort, Kind::Tract] {
-        if kind == Kind::Ort && !have_ort() {
+        if kind == Kind::Ort && !needs::onnx_runtime() {
             continue;
         }
         let outputs = load(kind, &path, Options::default()).unwrap().run(&batch).unwrap();

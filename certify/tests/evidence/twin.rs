@@ -2,9 +2,12 @@
 
 use certify::CertifyError;
 use certify::agreement::twin::{Check, Feed, Job, Precision, Range, Tap, Twin, TwinReport, check};
-use fixtures::models::{Builder, Dim};
+use fixtures::{
+    models::{Builder, Dim},
+    needs,
+};
 
-use crate::{Models, have_ort};
+use crate::Models;
 
 const BATCH: Dim = Dim::Symbol("batch");
 /// 4 inputs, 3 lanes.
@@ -85,7 +88,7 @@ fn poisoned() -> Vec<f32> {
 
 #[test]
 fn a_right_cut_passes_and_each_wrong_one_is_named() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let good = checked(&twin(&FIRST, true), &slim(&FIRST), &twin(&poisoned(), true)).unwrap();
@@ -103,7 +106,7 @@ fn a_right_cut_passes_and_each_wrong_one_is_named() {
 
 #[test]
 fn a_twin_that_does_not_select_its_lanes_away_is_poisoned() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let (models, leaking) = (Models::new(), twin(&FIRST, false));
@@ -118,7 +121,7 @@ fn a_twin_that_does_not_select_its_lanes_away_is_poisoned() {
 
 #[test]
 fn a_tap_that_is_not_there_is_an_error() {
-    if !have_ort() {
+    if !needs::onnx_runtime() {
         return;
     }
     let models = Models::new();

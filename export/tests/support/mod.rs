@@ -2,7 +2,6 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use certify::agreement::twin::{Feed, Job, Precision, Range, Tap, Twin as Files, TwinReport, check};
-use certify::runtimes::ort;
 use export::{Form, Tensors, Twin, TwinFiles, twin};
 use fixtures::models::{random, small};
 use import::{
@@ -71,14 +70,6 @@ pub(crate) fn cases() -> Vec<Case> {
     let small = small::all().into_iter().chain(small::places()).map(|(name, bytes)| Case::new(name, bytes));
     let random = (0..12).map(|seed| Case::new(&format!("random {seed}"), random::network(seed)));
     small.chain(random).collect()
-}
-
-/// Whether there is a runtime to check on; says so when there is none.
-pub(crate) fn has_runtime() -> bool {
-    if ort::library().is_none() {
-        eprintln!("skipped: ORT_DYLIB_PATH names no ONNX Runtime");
-    }
-    ort::library().is_some()
 }
 
 /// What the check finds on a twin.

@@ -16,13 +16,13 @@ pub struct InputSettings {
     pub layout: Option<Layout>,
     /// Which channels, in which order.
     pub order: Option<Order>,
-    /// Factor on values 0..255.
+    /// Factor on values 0 to 255; 1/255 unless set.
     pub scale: Option<f32>,
-    /// Subtracted after scaling.
+    /// Subtracted after scaling: one number, or one for each channel.
     pub mean: Option<Vec<f32>>,
     /// Divided by after that.
     pub std: Option<Vec<f32>>,
-    /// What happens to pictures of another size.
+    /// What happens to pictures of another size: `none`, `crop`, `exact` or `shorter=SIDE`.
     #[schemars(with = "Option<String>")]
     pub resize: Option<Resize>,
     /// Rows, where the network leaves them open.

@@ -20,14 +20,14 @@ pub enum Allocation {
     Uniform,
     /// The best lanes of the whole network.
     Global,
-    /// The best lanes of the whole network, each group's share within [`BAND`] of the uniform one.
+    /// The best lanes of the whole network, each group's share within a fifth of the uniform one.
     Banded,
 }
 
 /// A sum kept by differences is trusted up to this, relative to the limit; closer to it, everything is summed anew.
 const CLOSE: f64 = 1e-9;
 
-/// How far a group's share may be from the uniform share, relative to it, when banded.
+/// A fifth: how far a group's share may be from the uniform share, relative to it, when banded.
 pub const BAND: f64 = 0.2;
 
 impl FromStr for Allocation {
