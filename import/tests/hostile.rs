@@ -166,6 +166,20 @@ fn windows_and_amounts_at_the_end_of_the_numbers() {
 }
 
 #[test]
+fn sizes_that_add_up_beyond_all_numbers() {
+    let mut net = Builder::new("joined", 13, 0);
+    let wide = [("a", i64::MAX), ("b", i64::MAX), ("c", 3)];
+    let wide = wide.map(|(name, size)| net.input(name, &[Dim::Symbol("n"), Dim::Is(size)]));
+    let weight = net.drawn("weight", &[4, 4], 0.0, 0.5);
+    let narrow = net.input("narrow", &[Dim::Symbol("n"), Dim::Is(4)]);
+    let narrow = net.node("MatMul", &[&narrow, &weight], Vec::new());
+    let y = net.node("Concat", &[&wide[0], &wide[1], &wide[2], &narrow], vec![int("axis", 1)]);
+    unknown_output(&mut net, &y);
+    let (_, lanes) = read(net);
+    assert!(lanes.lanes.is_empty(), "what is joined with more than there are numbers has no place of its own");
+}
+
+#[test]
 fn an_output_declared_with_fewer_axes_than_an_operand() {
     let mut net = Builder::new("declared", 13, 0);
     let x = net.input("x", &[Dim::Is(1), Dim::Is(4)]);

@@ -291,8 +291,10 @@ impl LaneView<'_> {
 
     /// The axis made of several, end to end. Indices without a label get one that is pinned.
     pub(crate) fn concatenate(&mut self, parts: &[&Axis]) -> Option<Axis> {
-        let extents = parts.iter().map(|part| part.extent());
-        let extent = extents.sum::<Option<usize>>().filter(|&extent| extent <= LABEL_LIMIT)?;
+        let extent = parts.iter().try_fold(0usize, |sum, part| sum.checked_add(part.extent()?))?;
+        if extent > LABEL_LIMIT {
+            return None;
+        }
         if !parts.iter().any(|part| part.has_labels()) {
             return Some(self.plain(&Dim::known(extent as i64)));
         }

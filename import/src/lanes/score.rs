@@ -39,7 +39,7 @@ fn axis_squares(graph: &Graph, stored: StoredId, axis: usize) -> Result<Vec<f64>
     let tensor = &graph.stored(stored).tensor;
     let floats = tensor.floats().ok_or(TensorError::Conversion { from: tensor.dtype, to: "floats" })?;
     let extent = tensor.shape[axis];
-    let inner = tensor.shape[axis + 1..].iter().product::<usize>().max(1);
+    let inner = tensor.shape[axis + 1..].iter().copied().fold(1, usize::saturating_mul).max(1);
     let mut sums = vec![0.0; extent];
     // A run of elements at one index of the axis is summed by itself.
     let (mut run, mut left, mut at) = (0.0, inner, 0);

@@ -14,7 +14,7 @@ pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", infer, lanes)
 
 /// A kernel [out, in, …] sums over everything but its first axis.
 fn fan_in(_: &Node, _: usize, shape: &[usize]) -> usize {
-    shape.iter().skip(1).product()
+    shape.iter().skip(1).copied().fold(1, usize::saturating_mul)
 }
 
 fn infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
