@@ -142,6 +142,7 @@ fn functions_of_one_operand() {
         "Abs",
         "Floor",
         "Ceil",
+        "Sign",
         "Identity",
         "Dropout",
     ]

@@ -276,10 +276,11 @@ impl<'a> Builder<'a> {
         }
         let mut covered = Vec::new();
         for (id, row) in rows {
-            if row.opsets.contains(&node.opset) {
+            let opsets = row.opsets();
+            if opsets.contains(&node.opset) {
                 return Ok(id);
             }
-            covered.push(format!("{} to {}", row.opsets.start(), row.opsets.end()));
+            covered.push(format!("{} to {}", opsets.start, opsets.end - 1));
         }
         let reason = format!("operator sets {} are covered, the model imports {}", covered.join(" and "), node.opset);
         let remedy = "convert the model to a covered operator set";

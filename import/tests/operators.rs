@@ -13,19 +13,22 @@ fn page() -> String {
     let mut page = String::from(
         "# Operators\n\nGenerated from the operator table in `import/src/ops`. An operator without a row still loads: it is kept as \
          it is, and\nso is every channel it touches. \"Parameters\" are the inputs that are trained when they are stored, with their role;\n\
-         \"sizes\" are those that state sizes, which a cut states anew.\n\n\
-         | operator | operator sets | parameters | statistics | sizes |\n|---|---|---|---|---|\n",
+         \"sizes\" are those that state sizes, which a cut states anew. \"Revisions\" are the operator sets that defined the operator\n\
+         anew, all of which its row was checked against.\n\n\
+         | operator | operator sets | revisions | parameters | statistics | sizes |\n|---|---|---|---|---|---|\n",
     );
     let mut rows: Vec<_> = import::ops::rows().collect();
-    rows.sort_by_key(|row| row.name);
+    rows.sort_by_key(|row| (row.name, row.before));
     for row in rows {
         let inputs = |statistic: bool| {
             let wanted = row.parameters.iter().filter(|(_, role)| role.is_statistic() == statistic);
             wanted.map(|(input, role)| format!("{input} {role:?}").to_lowercase()).collect::<Vec<_>>().join(", ")
         };
-        let (from, to) = (row.opsets.start(), row.opsets.end());
+        let (from, to) = (row.opsets().start, row.opsets().end - 1);
+        let revisions = row.revisions.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
         let sizes = row.sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        writeln!(page, "| {} | {from}–{to} | {} | {} | {sizes} |", row.name, inputs(false), inputs(true)).unwrap();
+        writeln!(page, "| {} | {from}–{to} | {revisions} | {} | {} | {sizes} |", row.name, inputs(false), inputs(true))
+            .unwrap();
     }
     page
 }
@@ -41,12 +44,34 @@ fn the_operator_page_is_current() {
 }
 
 #[test]
-fn every_operator_has_one_row() {
-    let mut names: Vec<_> = import::ops::rows().map(|row| (row.domain, row.name)).collect();
-    let count = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), count);
+fn rows_of_one_operator_cover_operator_sets_apart() {
+    let rows: Vec<_> = import::ops::rows().collect();
+    for (place, row) in rows.iter().enumerate() {
+        assert!(row.revisions.is_sorted_by(|a, b| a < b), "{} {:?}", row.name, row.revisions);
+        assert!(!row.opsets().is_empty() && row.revisions.iter().all(|it| row.opsets().contains(it)), "{}", row.name);
+        for other in rows[..place].iter().filter(|other| (other.domain, other.name) == (row.domain, row.name)) {
+            let (a, b) = (row.opsets(), other.opsets());
+            assert!(a.end <= b.start || b.end <= a.start, "{}: {a:?} and {b:?}", row.name);
+        }
+    }
+}
+
+#[test]
+fn an_operator_set_is_covered_by_the_row_that_was_checked_against_it() {
+    let softmax = |opset: i64| {
+        let mut net = Builder::new("revision", opset, 1);
+        let x = net.input("x", &[Dim::Symbol("batch"), Dim::Is(3)]);
+        let y = net.node("Softmax", &[&x], vec![]);
+        let y = net.node("Gelu", &[&y], vec![]);
+        net.output(&y, &[Dim::Symbol("batch"), Dim::Is(3)]);
+        let model = Model::from_bytes(net.finish().into()).unwrap();
+        let [softmax, gelu] = model.graph.nodes.as_slice() else { panic!() };
+        assert_eq!(gelu.row.is_some(), opset >= 20);
+        assert_eq!(model.refusals.len(), usize::from(opset < 20));
+        import::ops::row_of(softmax).unwrap().opsets()
+    };
+    assert_eq!(softmax(12), 1..13);
+    assert!(softmax(13).start == 13 && softmax(20).start == 13);
 }
 
 #[test]

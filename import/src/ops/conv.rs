@@ -5,7 +5,7 @@ use super::row::{Bias, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite,
 use crate::graph::{Dim, Node, Refusal};
 use crate::labels::{Axis, LaneView, PinCode};
 
-pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", infer, lanes)
+pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", &[1, 11, 22], infer, lanes)
     .cost(cost)
     .parameters(&[(1, Role::Weight), (2, Role::Bias)])
     .fan_in(fan_in)

@@ -4,56 +4,67 @@ use super::row::{Fact, FoldView, InferView, OpRow, Role};
 use crate::graph::{Content, Dim, Refusal, Shape};
 use crate::labels::{Axis, LaneView};
 
-const fn unary(name: &'static str) -> OpRow {
-    OpRow::new(name, unary_infer, LaneView::same_layout)
+const fn unary(name: &'static str, revisions: &'static [i64]) -> OpRow {
+    OpRow::new(name, revisions, unary_infer, LaneView::same_layout)
 }
 
-const fn joint(name: &'static str) -> OpRow {
-    OpRow::new(name, joint_infer, joint_lanes)
+const fn joint(name: &'static str, revisions: &'static [i64]) -> OpRow {
+    OpRow::new(name, revisions, joint_infer, joint_lanes)
 }
 
-const fn shifting(name: &'static str) -> OpRow {
-    joint(name).parameters(&[(0, Role::Shift), (1, Role::Shift)])
+const fn shifting(name: &'static str, revisions: &'static [i64]) -> OpRow {
+    joint(name, revisions).parameters(&[(0, Role::Shift), (1, Role::Shift)])
 }
 
-const fn scaling(name: &'static str) -> OpRow {
-    joint(name).parameters(&[(0, Role::Scale), (1, Role::Scale)])
+const fn scaling(name: &'static str, revisions: &'static [i64]) -> OpRow {
+    joint(name, revisions).parameters(&[(0, Role::Scale), (1, Role::Scale)])
+}
+
+/// A row of the revisions before version 7, in which an attribute may say along which axis operands meet.
+const fn aligned(row: OpRow) -> OpRow {
+    OpRow { infer: aligned_infer, before: 7, ..row }
 }
 
 pub(super) const ROWS: &[OpRow] = &[
-    unary("Relu"),
-    unary("LeakyRelu"),
-    unary("Elu"),
-    unary("Selu"),
-    unary("Celu"),
-    unary("Sigmoid"),
-    unary("HardSigmoid"),
-    unary("HardSwish"),
-    unary("Tanh"),
-    unary("Softplus"),
-    unary("Softsign"),
-    unary("Mish"),
-    unary("Gelu"),
-    unary("Erf"),
-    unary("Exp"),
-    unary("Log"),
-    unary("Sqrt"),
-    unary("Reciprocal"),
-    unary("Neg"),
-    unary("Abs"),
-    unary("Floor"),
-    unary("Ceil"),
-    unary("Clip"),
-    shifting("Add").fold(|view| arithmetic(view, |a, b| a.plus(b))),
-    shifting("Sub").fold(|view| arithmetic(view, |a, b| a.plus(&b.times(&Dim::known(-1))?))),
-    scaling("Mul").fold(|view| arithmetic(view, |a, b| a.times(b))),
-    scaling("Div").fold(|view| arithmetic(view, quotient)),
-    joint("PRelu").parameters(&[(1, Role::Slope)]),
-    joint("Sum"),
-    joint("Max"),
-    joint("Min"),
-    joint("Mean"),
-    joint("Pow"),
+    unary("Relu", &[1, 6, 13, 14]),
+    unary("LeakyRelu", &[1, 6, 16]),
+    unary("Elu", &[1, 6, 22]),
+    unary("Selu", &[1, 6, 22]),
+    unary("Celu", &[12]),
+    unary("Sigmoid", &[1, 6, 13]),
+    unary("HardSigmoid", &[1, 6, 22]),
+    unary("HardSwish", &[14, 22]),
+    unary("Tanh", &[1, 6, 13]),
+    unary("Softplus", &[1, 22]),
+    unary("Softsign", &[1, 22]),
+    unary("Mish", &[18, 22]),
+    unary("Gelu", &[20]),
+    unary("Erf", &[9, 13]),
+    unary("Exp", &[1, 6, 13]),
+    unary("Log", &[1, 6, 13]),
+    unary("Sqrt", &[1, 6, 13]),
+    unary("Reciprocal", &[1, 6, 13]),
+    unary("Neg", &[1, 6, 13]),
+    unary("Abs", &[1, 6, 13]),
+    unary("Floor", &[1, 6, 13]),
+    unary("Ceil", &[1, 6, 13]),
+    unary("Sign", &[9, 13]),
+    unary("Clip", &[1, 6, 11, 12, 13]),
+    aligned(shifting("Add", &[1, 6]).fold(sums)),
+    shifting("Add", &[7, 13, 14]).fold(sums),
+    aligned(shifting("Sub", &[1, 6]).fold(differences)),
+    shifting("Sub", &[7, 13, 14]).fold(differences),
+    aligned(scaling("Mul", &[1, 6]).fold(products)),
+    scaling("Mul", &[7, 13, 14]).fold(products),
+    aligned(scaling("Div", &[1, 6]).fold(quotients)),
+    scaling("Div", &[7, 13, 14]).fold(quotients),
+    joint("PRelu", &[1, 6, 7, 9, 16]).parameters(&[(1, Role::Slope)]),
+    joint("Sum", &[1, 6, 8, 13]),
+    joint("Max", &[1, 6, 8, 12, 13]),
+    joint("Min", &[1, 6, 8, 12, 13]),
+    joint("Mean", &[1, 6, 8, 13]),
+    aligned(joint("Pow", &[1])),
+    joint("Pow", &[7, 12, 13, 15]),
 ];
 
 /// Broadcast sizes of two operands; `None` when they cannot meet.
@@ -77,10 +88,14 @@ fn unary_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(view.shape(0).map(<[Dim]>::to_vec))
 }
 
-fn joint_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
-    if view.node.opset < 7 && view.node.proto.attribute("axis").is_some() {
-        return Err(view.unsupported("it broadcasts along a named axis, as before version 7"));
+fn aligned_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    match view.node.proto.attribute("axis") {
+        Some(_) => Err(view.unsupported("it broadcasts along a named axis, as before version 7")),
+        None => joint_infer(view),
     }
+}
+
+fn joint_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let mut shape: Shape = Vec::new();
     for input in 0..view.node.inputs.len() {
         let Some(other) = view.shape(input) else { return view.like_first(None) };
@@ -102,6 +117,22 @@ fn arithmetic(view: &FoldView, apply: impl Fn(&Dim, &Dim) -> Option<Dim>) -> Opt
     let at = |list: &[Dim], i: usize| list[if list.len() == 1 { 0 } else { i }].clone();
     let elements = (0..count).map(|i| apply(&at(&a, i), &at(&b, i)));
     Some(Content::Dims { scalar, elements: elements.collect::<Option<_>>()? })
+}
+
+fn sums(view: &FoldView) -> Option<Content> {
+    arithmetic(view, |a, b| a.plus(b))
+}
+
+fn differences(view: &FoldView) -> Option<Content> {
+    arithmetic(view, |a, b| a.plus(&b.times(&Dim::known(-1))?))
+}
+
+fn products(view: &FoldView) -> Option<Content> {
+    arithmetic(view, |a, b| a.times(b))
+}
+
+fn quotients(view: &FoldView) -> Option<Content> {
+    arithmetic(view, quotient)
 }
 
 /// Integers are divided without the remainder; unknown sizes only where there is none.

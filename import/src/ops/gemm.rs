@@ -6,12 +6,12 @@ use crate::graph::{Dim, Node, Refusal};
 use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Gemm", gemm_infer, gemm_lanes)
+    OpRow::new("Gemm", &[1, 6, 7, 9, 11, 13], gemm_infer, gemm_lanes)
         .cost(gemm_cost)
         .parameters(&[(0, Role::Weight), (1, Role::Weight), (2, Role::Bias)])
         .fan_in(gemm_fan_in)
         .bias(gemm_bias),
-    OpRow::new("MatMul", matmul_infer, matmul_lanes)
+    OpRow::new("MatMul", &[1, 9, 13], matmul_infer, matmul_lanes)
         .cost(matmul_cost)
         .parameters(&[(0, Role::Weight), (1, Role::Weight)])
         .fan_in(matmul_fan_in)

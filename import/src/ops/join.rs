@@ -6,7 +6,7 @@ use crate::graph::{Content, Refusal, Shape};
 use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] =
-    &[OpRow::new("Concat", concat_infer, concat_lanes).fold(concat_fold).cost(CostView::free)];
+    &[OpRow::new("Concat", &[1, 4, 11, 13], concat_infer, concat_lanes).fold(concat_fold).cost(CostView::free)];
 
 fn concat_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let mut joined: Option<Shape> = None;

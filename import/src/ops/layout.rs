@@ -8,18 +8,27 @@ use crate::labels::{Axis, LaneView, PinCode};
 use crate::tensor::{MOST_AXES, Tensor};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Identity", identity_infer, LaneView::same_layout).fold(first_fold).cost(CostView::free),
-    OpRow::new("Reshape", reshape_infer, reshape_lanes)
-        .opsets(5..=super::row::NEWEST_OPSET)
+    OpRow::new("Identity", &[1, 13, 14, 16, 19, 21, 23, 24], identity_infer, LaneView::same_layout)
+        .fold(first_fold)
+        .cost(CostView::free),
+    OpRow::new("Reshape", &[5, 13, 14, 19, 21, 23, 24], reshape_infer, reshape_lanes)
         .fold(regroup_fold)
         .cost(CostView::free)
         .sizes(&[1])
         .counts(reshape_counts),
-    OpRow::new("Flatten", flatten_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
-    OpRow::new("Squeeze", squeeze_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
-    OpRow::new("Unsqueeze", unsqueeze_infer, LaneView::regroup).fold(regroup_fold).cost(CostView::free),
-    OpRow::new("Transpose", transpose_infer, transpose_lanes).fold(transpose_fold).cost(CostView::free),
-    OpRow::new("Expand", expand_infer, expand_lanes)
+    OpRow::new("Flatten", &[1, 9, 11, 13, 21, 23, 24], flatten_infer, LaneView::regroup)
+        .fold(regroup_fold)
+        .cost(CostView::free),
+    OpRow::new("Squeeze", &[1, 11, 13, 21, 23, 24], squeeze_infer, LaneView::regroup)
+        .fold(regroup_fold)
+        .cost(CostView::free),
+    OpRow::new("Unsqueeze", &[1, 11, 13, 21, 23, 24], unsqueeze_infer, LaneView::regroup)
+        .fold(regroup_fold)
+        .cost(CostView::free),
+    OpRow::new("Transpose", &[1, 13, 21, 23, 24], transpose_infer, transpose_lanes)
+        .fold(transpose_fold)
+        .cost(CostView::free),
+    OpRow::new("Expand", &[8, 13], expand_infer, expand_lanes)
         .fold(expand_fold)
         .cost(CostView::free)
         .sizes(&[1])

@@ -9,16 +9,18 @@ use crate::labels::{LaneView, PinCode};
 use crate::tensor::DType;
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("BatchNormalization", batch_infer, batch_lanes).parameters(&[
+    OpRow::new("BatchNormalization", &[1, 6, 7, 9, 14, 15], batch_infer, batch_lanes).parameters(&[
         (1, Role::Scale),
         (2, Role::Shift),
         (3, Role::Mean),
         (4, Role::Variance),
     ]),
-    OpRow::new("InstanceNormalization", same_infer, instance_lanes).parameters(&[(1, Role::Scale), (2, Role::Shift)]),
-    OpRow::new("LayerNormalization", layer_infer, layer_lanes).parameters(&[(1, Role::Scale), (2, Role::Shift)]),
-    OpRow::new("LRN", same_infer, neighbour_lanes),
-    OpRow::new("Dropout", dropout_infer, dropout_lanes).fold(|view: &FoldView| view.content(0).cloned()),
+    OpRow::new("InstanceNormalization", &[1, 6, 22], same_infer, instance_lanes)
+        .parameters(&[(1, Role::Scale), (2, Role::Shift)]),
+    OpRow::new("LayerNormalization", &[17], layer_infer, layer_lanes).parameters(&[(1, Role::Scale), (2, Role::Shift)]),
+    OpRow::new("LRN", &[1, 13], same_infer, neighbour_lanes),
+    OpRow::new("Dropout", &[1, 6, 7, 10, 12, 13, 22], dropout_infer, dropout_lanes)
+        .fold(|view: &FoldView| view.content(0).cloned()),
 ];
 
 fn batch_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {

@@ -5,7 +5,9 @@ use super::row::{CostView, Fact, InferView, OpRow, Resized, Rewrite};
 use crate::graph::{Dim, Graph, Node, Refusal};
 use crate::labels::{Axis, LaneView};
 
-pub(super) const ROWS: &[OpRow] = &[OpRow::new("Pad", pad_infer, pad_lanes).cost(CostView::free).counts(pad_counts)];
+pub(super) const ROWS: &[OpRow] = &[OpRow::new("Pad", &[1, 2, 11, 13, 18, 19, 21, 23, 24], pad_infer, pad_lanes)
+    .cost(CostView::free)
+    .counts(pad_counts)];
 
 /// What is added to one axis; negative amounts take away.
 struct Margin {

@@ -6,16 +6,21 @@ use crate::graph::{Content, Dim, Graph, Node, Refusal};
 use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Split", split_infer, split_lanes).cost(CostView::free).sizes(&[1]).counts(split_counts),
-    OpRow::new("Slice", slice_infer, slice_lanes)
+    OpRow::new("Split", &[1, 2, 11], split_infer, split_lanes)
+        .before(13)
+        .cost(CostView::free)
+        .sizes(&[1])
+        .counts(|resized| split_counts(resized, |sizes| Rewrite::Ints("split", sizes))),
+    OpRow::new("Split", &[13, 18], split_infer, split_lanes)
+        .cost(CostView::free)
+        .sizes(&[1])
+        .counts(|resized| split_counts(resized, |sizes| Rewrite::Input(1, sizes))),
+    OpRow::new("Slice", &[1, 10, 11, 13], slice_infer, slice_lanes)
         .fold(slice_fold)
         .cost(CostView::free)
         .sizes(&[1, 2])
         .counts(slice_counts),
 ];
-
-/// Since this version the sizes of the parts are an input.
-const SIZES_ARE_INPUT: i64 = 13;
 
 fn split_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (dtype, count) = (view.dtype(0), view.node.outputs.len());
@@ -88,8 +93,8 @@ fn part(view: &mut LaneView, axis: &Axis, start: usize, size: &Dim) -> Axis {
     })
 }
 
-/// Parts that were stated, or are no longer what equal parts would be, are stated with their new sizes.
-fn split_counts(resized: &Resized) -> Vec<Rewrite> {
+/// Parts that were stated (as an attribute before version 13, as an input since), or are no longer what equal parts would be, are stated with their new sizes.
+fn split_counts(resized: &Resized, stated_as: fn(Vec<i64>) -> Rewrite) -> Vec<Rewrite> {
     let (graph, node) = (resized.graph, resized.node);
     let dense = node.input(0).and_then(|value| graph.value(value).shape.as_ref());
     let place = dense.and_then(|dense| Some((dense, resolve_axis(node.int_or("axis", 0), dense.len())?)));
@@ -109,8 +114,7 @@ fn split_counts(resized: &Resized) -> Vec<Rewrite> {
     if right && !resized.moves(1) {
         return Vec::new();
     }
-    let list = if node.opset < SIZES_ARE_INPUT { Rewrite::Ints("split", sizes) } else { Rewrite::Input(1, sizes) };
-    vec![list, Rewrite::Drop("num_outputs")]
+    vec![stated_as(sizes), Rewrite::Drop("num_outputs")]
 }
 
 /// What a Slice takes along one axis, as written.

@@ -5,10 +5,10 @@ use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::LaneView;
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("MaxPool", pool_infer, per_channel_lanes),
-    OpRow::new("AveragePool", pool_infer, per_channel_lanes),
-    OpRow::new("GlobalAveragePool", global_infer, per_channel_lanes),
-    OpRow::new("GlobalMaxPool", global_infer, per_channel_lanes),
+    OpRow::new("MaxPool", &[1, 8, 10, 11, 12, 22], pool_infer, per_channel_lanes),
+    OpRow::new("AveragePool", &[1, 7, 10, 11, 19, 22], pool_infer, per_channel_lanes),
+    OpRow::new("GlobalAveragePool", &[1, 22], global_infer, per_channel_lanes),
+    OpRow::new("GlobalMaxPool", &[1, 22], global_infer, per_channel_lanes),
 ];
 
 /// Where padding goes when sizes decide it (`auto_pad`).

@@ -5,20 +5,22 @@ use super::row::{Fact, InferView, OpRow};
 use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::LaneView;
 
-const fn reduction(name: &'static str) -> OpRow {
-    OpRow::new(name, reduce_infer, reduce_lanes)
+const fn reduction(name: &'static str, revisions: &'static [i64]) -> OpRow {
+    OpRow::new(name, revisions, reduce_infer, reduce_lanes)
 }
 
 pub(super) const ROWS: &[OpRow] = &[
-    reduction("ReduceMean"),
-    reduction("ReduceSum"),
-    reduction("ReduceMax"),
-    reduction("ReduceMin"),
-    reduction("ReduceL1"),
-    reduction("ReduceL2"),
-    reduction("ReduceSumSquare"),
-    OpRow::new("Softmax", same_infer, softmax_lanes),
-    OpRow::new("LogSoftmax", same_infer, softmax_lanes),
+    reduction("ReduceMean", &[1, 11, 13, 18]),
+    reduction("ReduceSum", &[1, 11, 13]),
+    reduction("ReduceMax", &[1, 11, 12, 13, 18, 20]),
+    reduction("ReduceMin", &[1, 11, 12, 13, 18, 20]),
+    reduction("ReduceL1", &[1, 11, 13, 18]),
+    reduction("ReduceL2", &[1, 11, 13, 18]),
+    reduction("ReduceSumSquare", &[1, 11, 13, 18]),
+    OpRow::new("Softmax", &[1, 11], same_infer, softmax_from_lanes).before(13),
+    OpRow::new("Softmax", &[13], same_infer, softmax_lanes),
+    OpRow::new("LogSoftmax", &[1, 11], same_infer, softmax_from_lanes).before(13),
+    OpRow::new("LogSoftmax", &[13], same_infer, softmax_lanes),
 ];
 
 /// The axes a reduction removes: named ones, or all (none when told so).
@@ -75,15 +77,16 @@ fn same_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 }
 
 /// Before version 13 everything from the axis on is one distribution.
+fn softmax_from_lanes(view: &mut LaneView) {
+    let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
+    let Some(axis) = resolve_axis(view.node().int_or("axis", 1), layout.len()) else { return LaneView::opaque(view) };
+    view.fix_from(&layout, axis);
+    view.set(0, layout);
+}
+
 fn softmax_lanes(view: &mut LaneView) {
     let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
-    let old = view.node().opset < 13;
-    let axis = resolve_axis(view.node().int_or("axis", if old { 1 } else { -1 }), layout.len());
-    match axis {
-        Some(axis) if old => {
-            view.fix_from(&layout, axis);
-            view.set(0, layout);
-        }
+    match resolve_axis(view.node().int_or("axis", -1), layout.len()) {
         Some(axis) => LaneView::along(view, axis),
         None => LaneView::opaque(view),
     }

@@ -6,11 +6,9 @@ use crate::graph::{Dim, Graph, Node, Refusal, ValueId};
 use crate::labels::LaneView;
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Resize", resize_infer, resize_lanes)
-        .opsets(10..=super::row::NEWEST_OPSET)
-        .sizes(&[3])
-        .counts(resize_counts),
-    OpRow::new("Upsample", resize_infer, resize_lanes).opsets(7..=9),
+    OpRow::new("Resize", &[10], resize_infer, resize_lanes).before(SIZES_SINCE),
+    OpRow::new("Resize", &[11, 13, 18, 19], resize_infer, resize_lanes).sizes(&[3]).counts(resize_counts),
+    OpRow::new("Upsample", &[7, 9], resize_infer, resize_lanes).before(10),
 ];
 
 /// Since this version a region of interest and wanted sizes are inputs too.

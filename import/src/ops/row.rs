@@ -1,6 +1,6 @@
 //! A row of the operator table, and what its functions are given.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 pub(super) use super::bias::Bias;
 use super::bias::{BiasOf, none};
@@ -30,8 +30,11 @@ pub struct OpRow {
     pub name: &'static str,
     /// Operator domain; the default domain is the empty string.
     pub domain: &'static str,
-    /// Operator-set versions whose meaning the row covers.
-    pub opsets: RangeInclusive<i64>,
+    /// The revisions that the row was checked against: the operator sets that defined the operator anew, up to
+    /// [`NEWEST_OPSET`]. One that is not listed is not covered.
+    pub revisions: &'static [i64],
+    /// The operator set from which another row says what the operator means, or none does.
+    pub before: i64,
     /// Types and shapes.
     pub infer: Infer,
     /// Elements of small constants.
@@ -59,11 +62,12 @@ pub const NEWEST_OPSET: i64 = 24;
 
 impl OpRow {
     /// A row without parameters, contents, work of its own or counted attributes.
-    pub(super) const fn new(name: &'static str, infer: Infer, lanes: LanesOf) -> Self {
+    pub(super) const fn new(name: &'static str, revisions: &'static [i64], infer: Infer, lanes: LanesOf) -> Self {
         Self {
             name,
             domain: "",
-            opsets: 1..=NEWEST_OPSET,
+            revisions,
+            before: NEWEST_OPSET + 1,
             infer,
             fold: FoldView::unknown,
             cost: CostView::per_output_element,
@@ -77,8 +81,8 @@ impl OpRow {
         }
     }
 
-    pub(super) const fn opsets(mut self, opsets: RangeInclusive<i64>) -> Self {
-        self.opsets = opsets;
+    pub(super) const fn before(mut self, opset: i64) -> Self {
+        self.before = opset;
         self
     }
 
@@ -120,6 +124,13 @@ impl OpRow {
     pub(super) const fn counts(mut self, counts: Counts) -> Self {
         self.counts = counts;
         self
+    }
+}
+
+impl OpRow {
+    /// The operator sets in which the row says what the operator means.
+    pub fn opsets(&self) -> Range<i64> {
+        self.revisions.first().copied().unwrap_or(self.before)..self.before
     }
 }
 

@@ -10,12 +10,20 @@ use crate::proto::onnx::{NodeProto, TensorProto, text};
 use crate::tensor::{DType, MOST_AXES, Tensor};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Constant", constant_infer, LaneView::constants_only).fold(constant_fold).cost(CostView::free),
-    OpRow::new("Shape", shape_infer, LaneView::sizes_only).fold(shape_fold).cost(CostView::free).measures(),
-    OpRow::new("Gather", gather_infer, gather_lanes).fold(gather_fold).cost(CostView::free),
-    OpRow::new("Cast", cast_infer, LaneView::same_layout).fold(cast_fold),
-    OpRow::new("CastLike", cast_like_infer, LaneView::same_layout),
-    OpRow::new("ConstantOfShape", filled_infer, filled_lanes).fold(filled_fold).cost(CostView::free).sizes(&[0]),
+    OpRow::new("Constant", &[1, 9, 11, 12, 13, 19, 21, 23, 24], constant_infer, LaneView::constants_only)
+        .fold(constant_fold)
+        .cost(CostView::free),
+    OpRow::new("Shape", &[1, 13, 15, 19, 21, 23, 24], shape_infer, LaneView::sizes_only)
+        .fold(shape_fold)
+        .cost(CostView::free)
+        .measures(),
+    OpRow::new("Gather", &[1, 11, 13], gather_infer, gather_lanes).fold(gather_fold).cost(CostView::free),
+    OpRow::new("Cast", &[1, 6, 9, 13, 19, 21, 23, 24], cast_infer, LaneView::same_layout).fold(cast_fold),
+    OpRow::new("CastLike", &[15, 19, 21, 23, 24], cast_like_infer, LaneView::same_layout),
+    OpRow::new("ConstantOfShape", &[9, 20, 21, 23, 24], filled_infer, filled_lanes)
+        .fold(filled_fold)
+        .cost(CostView::free)
+        .sizes(&[0]),
 ];
 
 /// The tensor in a Constant node, when that is how it states its value.

@@ -37,6 +37,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Mish", |_| unary(Tensor::f_mish)),
     Row::new("Floor", |_| unary(Tensor::f_floor)),
     Row::new("Ceil", |_| unary(Tensor::f_ceil)),
+    Row::new("Sign", |_| unary(Tensor::f_sign)),
     Row::new("HardSwish", |_| unary(Tensor::f_hardswish)),
     Row::new("HardSigmoid", |view| {
         let alpha = f64::from(view.node.float_or("alpha", 0.2));
