@@ -299,6 +299,9 @@ fn assemble(graph: &Graph, axes: LabelAxes, mut state: State) -> Lanes {
     Lanes { lanes, groups, readers, cost, pins, slots, counted, following }
 }
 
+/// A stored tensor, an axis of it and an index.
+type Home = (StoredId, usize, usize);
+
 /// Where classes of labels lie. Classes that lie at the same places share one list of them, which is a list of fewer
 /// places and one more: so it takes no more room than there are different lists.
 struct Classes {
@@ -307,7 +310,7 @@ struct Classes {
     /// The list of every class, by its representative's number; pinned classes have none.
     list_of: Vec<usize>,
     /// The first stored place of every class.
-    homes: Vec<Option<(StoredId, usize, usize)>>,
+    homes: Vec<Option<Home>>,
 }
 
 impl Classes {
@@ -362,7 +365,7 @@ impl Classes {
 
 /// Lanes that lie at the same places form a group. Gives the lane of each class by its representative's number too.
 fn group(graph: &Graph, classes: Classes) -> (Vec<Lane>, Vec<Group>, Vec<Option<LaneId>>) {
-    let mut by_list: HashMap<usize, Vec<((StoredId, usize, usize), usize)>> = HashMap::new();
+    let mut by_list: HashMap<usize, Vec<(Home, usize)>> = HashMap::new();
     for (class, (&list, home)) in classes.list_of.iter().zip(&classes.homes).enumerate() {
         if let Some(home) = home.filter(|_| list != 0) {
             by_list.entry(list).or_default().push((home, class));
