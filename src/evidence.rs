@@ -57,8 +57,7 @@ pub(crate) fn agreement(
     settings: &Settings,
     progress: &Progress,
 ) -> Result<Agreement> {
-    let all = [Kind::Ort, Kind::Tract, Kind::Torch];
-    let kinds = settings.verify.runtimes.as_deref().unwrap_or(&all);
+    let kinds = settings.verify.runtimes.as_deref().unwrap_or(&Kind::ALL);
     let tolerance = Tolerance { relative: settings.verify.tolerance, outputs: half_outputs(model, settings) };
     let launcher = launcher(settings.threads())?;
     let declared = model.graph.batch().and_then(|batch| batch.value()).and_then(|batch| usize::try_from(batch).ok());
@@ -110,7 +109,7 @@ pub(crate) fn launcher(threads: usize) -> Result<Launcher> {
     })
 }
 
-/// How fast two models are on ONNX Runtime and tract, one picture at a time, measured in turns. A runtime that cannot run
+/// How fast two models are on the runtimes of this program, one picture at a time, measured in turns. A runtime that cannot run
 /// both is left out, and a note says why.
 pub(crate) fn latencies(
     dense: &Path,
@@ -127,5 +126,5 @@ pub(crate) fn latencies(
             None
         }
     };
-    [Kind::Ort, Kind::Tract].into_iter().filter_map(measure).collect()
+    Kind::here().filter_map(measure).collect()
 }

@@ -133,7 +133,7 @@ fn equals_as(copy: &Path, bytes: &[u8], file: &Path, model: &Model, inputs: &Bat
 }
 
 fn answers(path: &Path, inputs: &Batch, threads: usize) -> Result<Vec<Output>> {
-    Ok(load(Kind::Ort, path, Options { threads, optimise: true })?.run(inputs)?)
+    Ok(load(Kind::ORT, path, Options { threads, optimise: true })?.run(inputs)?)
 }
 
 /// Whether all outputs are the same, at least one of them being another from sample to sample.

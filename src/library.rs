@@ -30,6 +30,11 @@ pub(crate) fn find() -> Option<Found> {
         .or_else(|| cached().map(|path| Found { path, by: "the cache of cargo xtask native" }))
 }
 
+/// What led to this library, in brackets.
+pub(crate) fn found_by(path: &Path) -> String {
+    find().filter(|found| found.path == path).map(|found| format!(" ({})", found.by)).unwrap_or_default()
+}
+
 /// Tells the runtimes where the library is, if it is anywhere.
 pub(crate) fn announce() {
     if let Some(found) = find() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use certify::runtimes::{ort, tract};
+use certify::runtimes::{Home, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::digest;
@@ -29,7 +29,7 @@ pub(crate) struct Machine {
 /// A runtime's code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Runtime {
-    /// `ort` or `tract`.
+    /// Its name on the command line.
     pub(crate) name: String,
     /// Its release.
     pub(crate) version: String,
@@ -88,12 +88,17 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// ONNX Runtime where it loads, and tract.
+/// The runtimes of this program that load.
 fn runtimes() -> Vec<Runtime> {
-    let library = || ort::library().and_then(|path| digest::file(&path).ok());
-    let loaded = ort::version().ok().map(|version| Runtime { name: "ort".into(), version, library: library() });
-    let tract = Runtime { name: "tract".into(), version: tract::VERSION.into(), library: None };
-    loaded.into_iter().chain([tract]).collect()
+    let found = |kind: Kind| match kind.home {
+        Home::Here { version, library, .. } => Some(Runtime {
+            name: kind.name().to_owned(),
+            version: version().ok()?,
+            library: library().and_then(|path| digest::file(&path).ok()),
+        }),
+        Home::Torch => None,
+    };
+    Kind::ALL.into_iter().filter_map(found).collect()
 }
 
 /// Bytes that one piece of work may take unless somebody says more: half of what is free.

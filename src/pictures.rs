@@ -67,6 +67,16 @@ impl Pictures {
         self.training.as_ref().map_err(|error| error.clone().into())
     }
 
+    /// How many pictures are trained on, in words.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub(crate) fn training_line(&self) -> Result<String> {
+        let Training { train, validation } = self.training()?;
+        let [train, watched] = [train.pictures(), validation.pictures()].map(ImageSet::len);
+        Ok(format!("{train} training pictures, {watched} to watch the training by"))
+    }
+
     /// The split that is measured whole; none where a part of one is held out.
     pub(crate) fn measured_split(&self) -> Option<String> {
         (!self.set.is_held_out()).then(|| self.set.name().to_owned())

@@ -68,6 +68,22 @@ fn labels_beyond_the_scores_are_refused_unless_labels_are_not_read() {
 }
 
 #[test]
+fn runtimes_that_cannot_be_compared_are_refused_before_any_work() {
+    let stage = Stage::set();
+    assert!(stage.refused(&["--runtimes", "ort"]).contains("named twice"), "beside ort,tract");
+    assert!(stage.refused(&["--dry-run", "--runtimes", "tract"]).contains("named twice"));
+    let alone = ["verify", &stage.model, "--data", "pictures", "--runtimes", "ort"];
+    assert!(stage.place.refused(&alone).contains("fewer than two"));
+}
+
+#[test]
+fn a_dry_run_counts_no_labels_that_may_not_be_read() {
+    let stage = Stage::set();
+    assert!(stage.good(&["--dry-run"]).contains(", with labels\n"));
+    assert!(stage.good(&["--dry-run", "--no-labels"]).contains(", without labels\n"));
+}
+
+#[test]
 fn what_is_to_be_kept_has_to_be_there() {
     let stage = Stage::set();
     assert!(stage.refused(&["--keep", "nosuch"]).contains("nosuch"));

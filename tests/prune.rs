@@ -151,6 +151,7 @@ fn the_whole_way_with_libtorch() {
         ["--epochs", "2", "--batch", "10", "--set", "search.batch=10", "--set", "tune.warm_up=1", "--threads", "1"];
     let output = stage.prune(&few).env("ESPALIER_TORCH", torch).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(said(&output).matches("to watch the training by").count(), 1, "{}", said(&output));
     let report: Value = serde_json::from_slice(&stage.read("run/report.json")).unwrap();
     assert!(report["budgets"][0]["share"].as_f64().unwrap() <= 0.6);
     assert_eq!(report["agreement"]["passed"], true);

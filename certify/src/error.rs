@@ -105,6 +105,12 @@ pub enum CertifyError {
         "runtimes agree with each other, and fewer than two were asked for; name two with --runtimes, as in ort,tract"
     )]
     OneRuntime,
+    /// One runtime asked for twice.
+    #[error("the runtime {runtime} is named twice, which compares it with itself; name each once")]
+    RuntimeTwice {
+        /// Its name.
+        runtime: &'static str,
+    },
     /// The twin that a cut is checked against does not run.
     #[error("{reason}")]
     Twin {

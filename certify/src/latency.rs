@@ -188,7 +188,7 @@ impl<'a> Turns<'a> {
         Latency {
             identity: self.identity,
             batch: self.batch,
-            threads: if kind == Kind::Tract { 1 } else { effort.threads },
+            threads: if kind.one_thread { 1 } else { effort.threads },
             runs: times.len(),
             median_ms: quantile(&times, 0.5),
             p10_ms: quantile(&times, 0.1),

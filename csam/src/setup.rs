@@ -87,11 +87,6 @@ impl Setup {
                  another, and running statistics stay what they are"
             ));
         }
-        events.note(&format!(
-            "{} training pictures, {} to watch the training by",
-            train.len(),
-            training.validation.pictures().len()
-        ));
         let lanes = Lanes::of(&subject.model.graph, &job.keep);
         Ok(Self { lanes, subject, train, training, laws: laws(job)?, device })
     }

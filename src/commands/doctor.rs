@@ -1,7 +1,7 @@
 //! `espalier doctor`: what was found on this machine, from where, and the cure for what is missing.
 
 use anyhow::Result;
-use certify::runtimes::ort;
+use certify::runtimes::{Home, Kind};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -40,7 +40,7 @@ struct Part {
 
 pub(super) fn run(context: &Context, _flags: &Flags) -> Result<Outcome> {
     let machine = Machine::here(cores());
-    let parts = vec![onnxruntime(&machine), tract(), torch()];
+    let parts = Kind::ALL.into_iter().filter_map(|kind| runtime(kind, &machine)).chain([torch()]).collect();
     let found = Found { machine, parts };
     context.told.result("doctor", &found, || found.text())?;
     Ok(Outcome::of(found.parts.iter().all(|part| part.cure.is_none())))
@@ -69,34 +69,31 @@ impl Found {
     }
 }
 
-fn onnxruntime(machine: &Machine) -> Part {
-    let digest = machine.runtimes.iter().find_map(|runtime| runtime.library.as_ref());
+/// What is to be said of a runtime of this program.
+fn runtime(kind: Kind, machine: &Machine) -> Option<Part> {
+    let Home::Here { version, library, .. } = kind.home else { return None };
+    let own = machine.runtimes.iter().find(|runtime| runtime.name == kind.name());
+    let digest = own.and_then(|runtime| runtime.library.as_ref());
     let digest = digest.map(|digest| format!(", SHA-256 {digest}")).unwrap_or_default();
-    let found = library::find();
-    let version = ort::version();
-    let cure = version.as_ref().err().map(|error| {
+    let found = version();
+    let cure = found.as_ref().err().map(|error| {
         format!(
             "{error}; `cargo xtask native` fetches it, or set {} to libonnxruntime.so 1.31 or later",
             library::VARIABLE
         )
     });
-    Part {
-        name: "ONNX Runtime",
-        serves: "slim, eval, verify, certify, prune",
-        place: found.map(|found| format!("{} ({})", found.path.display(), found.by)),
-        says: version.ok().map(|version| format!("version {version}, device cpu{digest}")),
+    let place = match (library(), &found) {
+        (Some(path), _) => Some(format!("{}{}", path.display(), library::found_by(&path))),
+        (None, Ok(_)) => Some("built into this program".to_owned()),
+        (None, Err(_)) => None,
+    };
+    Some(Part {
+        name: kind.title,
+        serves: if kind == Kind::ORT { "slim, eval, verify, certify, prune" } else { "verify, prune" },
+        place,
+        says: found.ok().map(|version| format!("version {version}, device {}{digest}", kind.device)),
         cure,
-    }
-}
-
-fn tract() -> Part {
-    Part {
-        name: "tract",
-        serves: "verify, prune",
-        place: Some("built into this program".to_owned()),
-        says: Some(format!("version {}, device cpu", certify::runtimes::tract::VERSION)),
-        cure: None,
-    }
+    })
 }
 
 fn torch() -> Part {

@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
+use certify::runtimes::Kind;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
 /// Which pictures.
@@ -280,7 +282,7 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "N")]
     pub(crate) at_once: Option<usize>,
     /// Runtimes, the reference first; ort,tract,torch unless given.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = ["ort", "tract", "torch"])]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
     pub(crate) runtimes: Option<Vec<String>>,
 }
 

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use ::job::{Device, Search, SettingError, Tune, check_laws};
 use anyhow::{Context, Result, anyhow};
-use certify::runtimes::Kind;
+use certify::runtimes::{Kind, different};
 use images::data::Choice;
 use images::preprocess::InputSettings;
 use import::lanes::Budget;
@@ -163,6 +163,9 @@ impl Settings {
         let wrong = |key: &str, reason: String| SettingError::Value { key: key.to_owned(), reason };
         for text in settings.to.iter().flatten() {
             text.parse::<Budget>().map_err(|error| wrong("to", error.to_string()))?;
+        }
+        if let Some(runtimes) = &settings.verify.runtimes {
+            different(runtimes).map_err(|error| wrong("verify.runtimes", error.to_string()))?;
         }
         settings.memory().map_err(|error| wrong("memory", error.to_string()))?;
         Ok(settings)
@@ -366,6 +369,8 @@ mod tests {
             ("tune.laws=['turn']", "`turn` is not a law"),
             ("memory=4 apples", "is no size"),
             ("device=gpu", "`gpu` is no device"),
+            ("verify.runtimes=['ort']", "two"),
+            ("verify.runtimes=['ort', 'ort']", "named twice"),
             ("search.robustness=chernoff", "at least 4 for the robustness `chernoff`"),
         ] {
             let error = Settings::resolve(&shared(None), &Table::new(), &[set.to_owned()]).unwrap_err().to_string();

@@ -9,7 +9,7 @@ use super::compare::{Nothing, OutputAgreement, compare};
 use crate::error::CertifyError;
 use crate::progress::Progress;
 use crate::runtimes::child::{Answer, Finding, Launcher, run_in_child};
-use crate::runtimes::{Batch, Identity, Kind, Output, Pieces};
+use crate::runtimes::{Batch, Identity, Kind, Output, Pieces, different};
 
 /// What is allowed for single and double precision, unless set.
 const SINGLE: f64 = 1e-4;
@@ -90,7 +90,7 @@ pub struct Pair {
 /// Runs a model on each kind of runtime, in pieces, and compares the answers.
 ///
 /// # Errors
-/// When fewer than two runtimes are asked for, or the processes cannot be fed. Runtimes that fail are findings.
+/// When fewer than two runtimes are asked for, or one twice, or the processes cannot be fed. Runtimes that fail are findings.
 pub fn verify(
     model: &Path,
     kinds: &[Kind],
@@ -100,9 +100,7 @@ pub fn verify(
     tolerance: &Tolerance,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Agreement, CertifyError> {
-    if kinds.len() < 2 {
-        return Err(CertifyError::OneRuntime);
-    }
+    different(kinds)?;
     let mut answers = Vec::new();
     let mut findings = Vec::new();
     for (done, kind) in kinds.iter().enumerate() {
@@ -113,7 +111,7 @@ pub fn verify(
         }
     }
     let pairs = pairs(&answers, inputs.len(), tolerance);
-    let noise = match answers.iter().find(|(kind, _)| *kind == Kind::Ort) {
+    let noise = match answers.iter().find(|(kind, _)| *kind == Kind::ORT) {
         Some((_, optimised)) => noise(model, inputs, pieces, launcher, tolerance, optimised)?,
         None => None,
     };
@@ -141,7 +139,7 @@ fn noise(
     tolerance: &Tolerance,
     optimised: &Answer,
 ) -> Result<Option<Vec<OutputAgreement>>, CertifyError> {
-    let plain = run_in_child(launcher, Kind::Ort, model, inputs, pieces, false)?;
+    let plain = run_in_child(launcher, Kind::ORT, model, inputs, pieces, false)?;
     let compared = |plain: Answer| compare_all(&plain.outputs, &optimised.outputs, inputs.len(), tolerance).ok();
     Ok(plain.ok().and_then(compared))
 }
@@ -210,7 +208,7 @@ mod tests {
 
     /// The pair of two runtimes that give the same.
     fn agreed(outputs: Vec<Output>) -> Pair {
-        let answers = [Kind::Ort, Kind::Tract].map(|kind| (kind, answer(outputs.clone())));
+        let answers = [Kind::ORT, Kind::TRACT].map(|kind| (kind, answer(outputs.clone())));
         pairs(&answers, 8, &Tolerance::default()).remove(0)
     }
 

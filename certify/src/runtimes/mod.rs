@@ -1,50 +1,24 @@
-//! Runtimes that execute an ONNX file: one trait, one file each.
+//! Runtimes that execute an ONNX file: one trait, one file each, and one list of them ([`Kind::ALL`]).
+//!
+//! A further runtime, or another device of one that is here, is a file with its [`Runtime`] and, where it works in this
+//! process, its [`Session`]; and its line in the list.
 
 pub mod batch;
 pub mod child;
+mod kind;
 pub mod ort;
 pub mod pieces;
+mod torch;
 pub mod tract;
 pub mod values;
-
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::batch::{Batch, Output};
+pub use self::kind::{Home, Kind, Runtime, different, load};
 pub use self::pieces::Pieces;
 pub use self::values::{Element, Values};
 use crate::error::CertifyError;
-
-/// The runtimes that evidence may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// ONNX Runtime, CPU provider.
-    Ort,
-    /// tract, pure Rust, CPU.
-    Tract,
-    /// libtorch, through `espalier-torch`.
-    Torch,
-}
-
-impl Kind {
-    /// The name used on the command line and in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ort => "ort",
-            Self::Tract => "tract",
-            Self::Torch => "torch",
-        }
-    }
-
-    /// The kind of that name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        [Self::Ort, Self::Tract, Self::Torch].into_iter().find(|kind| kind.name() == name)
-    }
-}
 
 /// What executed a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,23 +57,25 @@ pub trait Session: Send {
     /// The input's shape as the file declares it; `None` for an axis of any size.
     fn input_shape(&self) -> &[Option<usize>];
 
+    /// The runtime.
+    fn kind(&self) -> Kind;
+
+    /// The version that runs.
+    fn version(&self) -> &str;
+
+    /// The device that runs.
+    fn device(&self) -> &str {
+        self.kind().device
+    }
+
     /// What executes the model.
-    fn identity(&self) -> Identity;
+    fn identity(&self) -> Identity {
+        let [runtime, version, device] = [self.kind().name, self.version(), self.device()].map(str::to_owned);
+        Identity { runtime, version, device }
+    }
 
     /// The batch size the file fixes, if it does.
     fn fixed_batch(&self) -> Option<usize> {
         self.input_shape().first().copied().flatten()
-    }
-}
-
-/// Loads a model file into a runtime of this process.
-///
-/// # Errors
-/// When the runtime refuses the file, or is torch, which lives in another process.
-pub fn load(kind: Kind, model: &Path, options: Options) -> Result<Box<dyn Session>, CertifyError> {
-    match kind {
-        Kind::Ort => Ok(Box::new(ort::OrtSession::load(model, options)?)),
-        Kind::Tract => Ok(Box::new(tract::TractSession::load(model, options)?)),
-        Kind::Torch => Err(CertifyError::NotInProcess { runtime: kind.name() }),
     }
 }

@@ -17,7 +17,7 @@ use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorElementType
 use super::batch::{Batch, Output};
 use super::pieces::Pieces;
 use super::values::{Element, Values, each};
-use super::{Identity, Options, Session};
+use super::{Home, Kind, Options, Runtime, Session};
 use crate::error::CertifyError;
 
 const NAME: &str = "ONNX Runtime";
@@ -82,6 +82,17 @@ fn environment() -> Result<Environment, CertifyError> {
     Ok(slot.insert(environment).clone())
 }
 
+impl Kind {
+    /// ONNX Runtime's provider for the processor.
+    pub const ORT: Self = Self(&Runtime {
+        name: "ort",
+        title: NAME,
+        device: "cpu",
+        one_thread: false,
+        home: Home::Here { load: |model, options| Ok(Box::new(OrtSession::load(model, options)?)), version, library },
+    });
+}
+
 /// A model loaded into ONNX Runtime.
 pub struct OrtSession {
     session: Loaded,
@@ -130,8 +141,12 @@ impl Session for OrtSession {
         &self.shape
     }
 
-    fn identity(&self) -> Identity {
-        Identity { runtime: "ort".into(), version: self.version.clone(), device: "cpu".into() }
+    fn kind(&self) -> Kind {
+        Kind::ORT
+    }
+
+    fn version(&self) -> &str {
+        &self.version
     }
 }
 
@@ -180,7 +195,7 @@ fn as_output(name: &str, value: &DynValue) -> Result<Output, String> {
 }
 
 /// The elements as they are.
-fn values(value: &DynValue, element: TensorElementType) -> Result<Values, ort::Error> {
+pub(crate) fn values(value: &DynValue, element: TensorElementType) -> Result<Values, ort::Error> {
     fn read<T: PrimitiveTensorElementType + Clone>(value: &DynValue) -> Result<Values, ort::Error>
     where
         Values: From<Vec<T>>,
@@ -205,7 +220,7 @@ fn values(value: &DynValue, element: TensorElementType) -> Result<Values, ort::E
     }
 }
 
-fn as_element(element: TensorElementType) -> Option<Element> {
+pub(crate) fn as_element(element: TensorElementType) -> Option<Element> {
     Some(match element {
         TensorElementType::Float16 => Element::F16,
         TensorElementType::Bfloat16 => Element::Bf16,

@@ -19,8 +19,23 @@ use tract_onnx::tract_hir::internal::anyhow;
 use super::batch::{Batch, Output};
 use super::pieces::Pieces;
 use super::values::Values;
-use super::{Identity, Options, Session};
+use super::{Home, Kind, Options, Runtime, Session};
 use crate::error::CertifyError;
+
+impl Kind {
+    /// tract on the processor.
+    pub const TRACT: Self = Self(&Runtime {
+        name: NAME,
+        title: "tract",
+        device: "cpu",
+        one_thread: true,
+        home: Home::Here {
+            load: |model, options| Ok(Box::new(TractSession::load(model, options)?)),
+            version: || Ok(VERSION.to_owned()),
+            library: || None,
+        },
+    });
+}
 
 const NAME: &str = "tract";
 /// The version that this program is built with: the manifest pins it exactly.
@@ -79,8 +94,12 @@ impl Session for TractSession {
         &self.shape
     }
 
-    fn identity(&self) -> Identity {
-        Identity { runtime: "tract".into(), version: VERSION.into(), device: "cpu".into() }
+    fn kind(&self) -> Kind {
+        Kind::TRACT
+    }
+
+    fn version(&self) -> &str {
+        VERSION
     }
 }
 

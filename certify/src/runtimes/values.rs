@@ -90,6 +90,29 @@ macro_rules! each {
 }
 pub(crate) use each;
 
+/// Does the same with two lists of elements of any one type, and something else where their types differ.
+macro_rules! each_pair {
+    ($pair:expr, ($a:ident, $b:ident) => $body:expr, else $other:expr) => {
+        match $pair {
+            (Values::F16($a), Values::F16($b)) => $body,
+            (Values::Bf16($a), Values::Bf16($b)) => $body,
+            (Values::F32($a), Values::F32($b)) => $body,
+            (Values::F64($a), Values::F64($b)) => $body,
+            (Values::I8($a), Values::I8($b)) => $body,
+            (Values::I16($a), Values::I16($b)) => $body,
+            (Values::I32($a), Values::I32($b)) => $body,
+            (Values::I64($a), Values::I64($b)) => $body,
+            (Values::U8($a), Values::U8($b)) => $body,
+            (Values::U16($a), Values::U16($b)) => $body,
+            (Values::U32($a), Values::U32($b)) => $body,
+            (Values::U64($a), Values::U64($b)) => $body,
+            (Values::Bool($a), Values::Bool($b)) => $body,
+            _ => $other,
+        }
+    };
+}
+pub(crate) use each_pair;
+
 /// Declares [`Element`] and [`Values`], one case for each type.
 macro_rules! element_types {
     ($($name:ident($type:ty), $said:literal;)*) => {

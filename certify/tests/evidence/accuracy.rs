@@ -41,7 +41,7 @@ pub(crate) fn preprocess() -> Preprocess {
 
 /// The scores of each picture, one run at a time.
 pub(crate) fn scores(model: &Path, set: &ImageSet) -> Vec<Vec<f64>> {
-    let mut session = load(Kind::Ort, model, Options::default()).unwrap();
+    let mut session = load(Kind::ORT, model, Options::default()).unwrap();
     let preprocess = preprocess();
     let one = |index| {
         let pixels = set.pixels(index, &preprocess).unwrap();
@@ -107,7 +107,7 @@ fn third_party_models_agree() {
             return;
         };
         let batch = crate::noise(&sample, 3);
-        let answers = [Kind::Ort, Kind::Tract].map(|kind| {
+        let answers = [Kind::ORT, Kind::TRACT].map(|kind| {
             let mut session = load(kind, &path, Options::default()).unwrap();
             session.run(&batch).unwrap()
         });

@@ -38,7 +38,7 @@ fn run(subjects: &[Subject], set: &ImageSet, settings: &Settings) -> Certificate
 
 /// Failures over all draws, one run at a time.
 fn failures(model: &Path, set: &ImageSet, image: usize, law: &Law, class: u32, settings: &Settings) -> u64 {
-    let mut session = load(Kind::Ort, model, Options::default()).unwrap();
+    let mut session = load(Kind::ORT, model, Options::default()).unwrap();
     let preprocess = preprocess();
     let pixels = set.pixels(image, &preprocess).unwrap();
     let failed = |draw: &u64| {

@@ -52,7 +52,7 @@ fn runtimes_agree_across_processes_and_a_missing_one_is_found() {
     let check = |kinds: &[Kind], tolerance: &Tolerance| {
         verify(&model, kinds, &inputs, Pieces::AtMost(2), &launcher, tolerance, &mut |_| ()).unwrap()
     };
-    let agreement = check(&[Kind::Ort, Kind::Tract], &Tolerance::default());
+    let agreement = check(&[Kind::ORT, Kind::TRACT], &Tolerance::default());
     assert!(agreement.passed, "{agreement:?}");
     assert_eq!((agreement.pairs.len(), agreement.answered.len(), agreement.samples), (1, 2, 5));
     assert_eq!(agreement.answered[1].identity.runtime, "tract");
@@ -62,10 +62,10 @@ fn runtimes_agree_across_processes_and_a_missing_one_is_found() {
     let least = agreement.pairs[0].outputs[0].least_tolerance.unwrap();
     assert!(least > 0.0);
     let at = |relative| Tolerance { relative: Some(relative), ..Tolerance::default() };
-    assert!(!check(&[Kind::Ort, Kind::Tract], &at(least * 0.99)).passed);
-    assert!(check(&[Kind::Ort, Kind::Tract], &at(least)).passed);
+    assert!(!check(&[Kind::ORT, Kind::TRACT], &at(least * 0.99)).passed);
+    assert!(check(&[Kind::ORT, Kind::TRACT], &at(least)).passed);
 
-    let without = check(&[Kind::Ort, Kind::Torch], &Tolerance::default());
+    let without = check(&[Kind::ORT, Kind::TORCH], &Tolerance::default());
     assert!(!without.passed && matches!(without.findings[0].fault, Fault::Missing { .. }));
     let json = serde_json::to_string(&without).unwrap();
     assert!(json.contains(r#""runtime":"torch""#) && json.contains(r#""fault":"missing""#), "{json}");
@@ -77,7 +77,7 @@ fn a_bad_model_is_a_finding_with_the_runtimes_own_words() {
     let model = models.file("text.onnx", b"not a model");
     let launcher = launcher(itself(), 60.0);
     let finding =
-        run_in_child(&launcher, Kind::Tract, &model, &noise(&[1], 1), Pieces::AtMost(1), true).unwrap().unwrap_err();
+        run_in_child(&launcher, Kind::TRACT, &model, &noise(&[1], 1), Pieces::AtMost(1), true).unwrap().unwrap_err();
     assert!(matches!(&finding.fault, Fault::Failed { message } if message.contains("cannot load")), "{finding}");
 }
 
@@ -87,7 +87,7 @@ fn crashes_hangs_and_empty_answers_are_findings() {
     let model = models.file("chain.onnx", &small::chain());
     let run = |script: &str, seconds: f64| {
         let launcher = launcher(shell(script), seconds);
-        run_in_child(&launcher, Kind::Tract, &model, &noise(&[3, 8, 8], 1), Pieces::AtMost(1), true)
+        run_in_child(&launcher, Kind::TRACT, &model, &noise(&[3, 8, 8], 1), Pieces::AtMost(1), true)
             .unwrap()
             .unwrap_err()
             .fault
@@ -101,7 +101,7 @@ fn crashes_hangs_and_empty_answers_are_findings() {
     assert!(matches!(run("exit 3", 60.0), Fault::Failed { message } if message.contains("said nothing")));
     let nowhere = launcher(Program { path: "/nowhere".into(), arguments: vec![] }, 1.0);
     let missing =
-        run_in_child(&nowhere, Kind::Ort, &model, &noise(&[3, 8, 8], 1), Pieces::AtMost(1), true).unwrap().unwrap_err();
+        run_in_child(&nowhere, Kind::ORT, &model, &noise(&[3, 8, 8], 1), Pieces::AtMost(1), true).unwrap().unwrap_err();
     assert!(matches!(missing.fault, Fault::Missing { .. }));
 }
 
@@ -114,7 +114,7 @@ fn waits_as_a_parent() {
     let model = models.file("chain.onnx", &small::chain());
     let program = shell(&format!("echo $$ > {file}.new; mv {file}.new {file}; exec sleep 600"));
     let inputs = noise(&[3, 8, 8], 1);
-    let answer = run_in_child(&launcher(program, 600.0), Kind::Tract, &model, &inputs, Pieces::AtMost(1), true);
+    let answer = run_in_child(&launcher(program, 600.0), Kind::TRACT, &model, &inputs, Pieces::AtMost(1), true);
     panic!("it answered: {answer:?}");
 }
 

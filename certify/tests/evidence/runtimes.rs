@@ -25,8 +25,8 @@ fn both_runtimes_agree_on_every_small_model_at_any_batch() {
     // tract 0.23 wants the axis of the opaque model's CumSum as a scalar, ONNX Runtime takes a list too.
     for (name, bytes) in small::all().into_iter().filter(|(name, _)| *name != "opaque") {
         let path = models.file(&format!("{name}.onnx"), &bytes);
-        let mut ort = load(Kind::Ort, &path, Options::default()).unwrap();
-        let mut tract = load(Kind::Tract, &path, Options::default()).unwrap();
+        let mut ort = load(Kind::ORT, &path, Options::default()).unwrap();
+        let mut tract = load(Kind::TRACT, &path, Options::default()).unwrap();
         for n in [1, 4] {
             let batch = noise(&SAMPLE, n);
             let (a, b) = (ort.run(&batch).unwrap(), tract.run(&batch).unwrap());
@@ -48,7 +48,7 @@ fn a_fixed_batch_gives_what_single_samples_give() {
     let models = Models::new();
     let path = models.file("fixed.onnx", &small::fixed_batch());
     let batch = noise(&SAMPLE, 3);
-    for kind in [Kind::Ort, Kind::Tract] {
+    for kind in [Kind::ORT, Kind::TRACT] {
         let mut session = load(kind, &path, Options::default()).unwrap();
         assert_eq!(session.fixed_batch(), Some(1));
         let whole = &session.run(&batch).unwrap()[0];
@@ -63,8 +63,8 @@ fn what_is_no_model_is_refused_in_one_sentence() {
     let models = Models::new();
     let path = models.file("text.onnx", b"this is not a model");
     let empty = models.file("empty.onnx", b"");
-    for kind in [Kind::Ort, Kind::Tract] {
-        if kind == Kind::Ort && !needs::onnx_runtime() {
+    for kind in [Kind::ORT, Kind::TRACT] {
+        if kind == Kind::ORT && !needs::onnx_runtime() {
             continue;
         }
         for path in [&path, &empty] {
@@ -72,15 +72,15 @@ fn what_is_no_model_is_refused_in_one_sentence() {
             assert!(matches!(loaded, Err(CertifyError::Load { .. })), "{kind:?} {path:?}");
         }
     }
-    assert!(load(Kind::Torch, &path, Options::default()).is_err());
+    assert!(load(Kind::TORCH, &path, Options::default()).is_err());
 }
 
 #[test]
 fn a_wrong_input_size_is_an_error_not_a_panic() {
     let models = Models::new();
     let path = models.file("chain.onnx", &small::flatten_gemm());
-    for kind in [Kind::Ort, Kind::Tract] {
-        if kind == Kind::Ort && !needs::onnx_runtime() {
+    for kind in [Kind::ORT, Kind::TRACT] {
+        if kind == Kind::ORT && !needs::onnx_runtime() {
             continue;
         }
         let mut session = load(kind, &path, Options::default()).unwrap();
@@ -97,7 +97,7 @@ fn two_networks_are_timed_in_turns_on_both() {
     let models = Models::new();
     let path = models.file("chain.onnx", &small::chain());
     let effort = Effort { at_most: Duration::ZERO, ..Effort::default() };
-    for kind in [Kind::Ort, Kind::Tract] {
+    for kind in [Kind::ORT, Kind::TRACT] {
         let found = compare_latency(kind, &path, &path, &SAMPLE, effort).unwrap();
         let Latency { batch, runs, ref identity, p10_ms, median_ms, p90_ms, .. } = found.slim;
         assert_eq!((batch, runs, identity.runtime.as_str(), found.speedup.turns), (1, 6, kind.name(), 6));
@@ -130,8 +130,8 @@ fn outputs_keep_their_types() {
     let models = Models::new();
     let path = models.file("types.onnx", &typed());
     let batch = Batch::new(vec![2, 4], vec![0.0, 0.5, 1.0, 1.27, 0.25, 0.75, 0.01, 0.0]).unwrap();
-    for kind in [Kind::Ort, Kind::Tract] {
-        if kind == Kind::Ort && !needs::onnx_runtime() {
+    for kind in [Kind::ORT, Kind::TRACT] {
+        if kind == Kind::ORT && !needs::onnx_runtime() {
             continue;
         }
         let outputs = load(kind, &path, Options::default()).unwrap().run(&batch).unwrap();

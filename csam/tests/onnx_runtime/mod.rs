@@ -22,7 +22,7 @@ pub(crate) fn difference_of_file(path: &Path, batch: &Batch) -> f64 {
 
 /// The same for a file in ONNX Runtime and a copy of it in torch.
 pub(crate) fn difference_between(path: &Path, copy: &Model, batch: &Batch) -> f64 {
-    let theirs = load(Kind::Ort, path, Options::default()).unwrap().run(batch).unwrap();
+    let theirs = load(Kind::ORT, path, Options::default()).unwrap().run(batch).unwrap();
     let ours = torch(copy, batch);
     assert_eq!(ours.len(), theirs.len());
     let pairs = ours.iter().zip(&theirs).map(|(ours, theirs)| {

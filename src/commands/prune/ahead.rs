@@ -59,7 +59,7 @@ impl Ahead {
     pub(super) fn of(subject: &Subject, pictures: &Pictures, settings: &Settings) -> Result<Self> {
         let threads = settings.threads();
         let inputs = pictures.batch(PICTURES)?;
-        let mut session = load(Kind::Ort, &subject.path, Options { threads, optimise: true })?;
+        let mut session = load(Kind::ORT, &subject.path, Options { threads, optimise: true })?;
         session.run(&inputs)?;
         let begun = Instant::now();
         let outputs = session.run(&inputs)?;

@@ -62,7 +62,7 @@ pub(super) fn forecast(
         measured: pictures.set.describe(),
         remarks: remarks.to_vec(),
         trained: pictures.training()?.train.pictures().len(),
-        labels: pictures.set.has_labels(),
+        labels: settings.labels() && pictures.set.has_labels(),
         input: pictures.input.describe(),
     })
 }

@@ -115,6 +115,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         }
     }
     pictures.announce(&said, &remarks, &context.progress);
+    context.progress.note(&pictures.training_line()?);
     ahead.skipped.iter().for_each(|skipped| context.progress.note(skipped));
     let sources = Sources::of(&subject, &pictures, torch.versions()?)?;
     let folder = out(&asked, flags)?;

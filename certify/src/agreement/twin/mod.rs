@@ -11,9 +11,9 @@
 //! [`child`] puts all of it into a process of its own.
 
 mod child;
-mod numbers;
 mod probes;
 mod run;
+mod shown;
 mod tally;
 
 use std::path::PathBuf;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ort::session::{OutputSelector, RunOptions, Session};
 
-use super::numbers::Shown;
 use super::probes::{Fed, Range, drawn, fed, moved};
+use super::shown::Shown;
 use super::tally::{Against, Place, Verdict};
 use super::{Job, Tap};
 use crate::error::CertifyError;

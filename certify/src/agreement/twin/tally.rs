@@ -5,7 +5,9 @@
 //! precision), against what rounding does to the twin itself, measured by running it with inputs and parameters moved
 //! by about as much.
 
-use super::numbers::{Numbers, Shown};
+use super::shown::Shown;
+use crate::runtimes::Values;
+use crate::runtimes::values::{Number, each_pair};
 
 /// What may differ.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +133,7 @@ impl Place {
         };
         self.parts[part].0.resize(axes.len(), Vec::new());
         for (channels, axis) in self.parts[part].0.iter_mut().zip(axes) {
-            Strip::of(&twin.shape, axis, start).compare(channels, &twin.numbers, &other.numbers, against);
+            Strip::of(&twin.shape, axis, start).compare(channels, &twin.values, &other.values, against);
         }
     }
 
@@ -211,32 +213,16 @@ impl Strip {
         }
     }
 
-    fn compare(&self, channels: &mut Vec<Channel>, twin: &Numbers, other: &Numbers, against: Against) {
+    fn compare(&self, channels: &mut Vec<Channel>, twin: &Values, other: &Values, against: Against) {
         if channels.len() < self.extent {
             channels.resize(self.extent, Channel::new());
         }
-        match (twin, other) {
-            (Numbers::Single(a), Numbers::Single(b)) => {
-                self.each(channels, a, b, |channel, a, b, sample| {
-                    channel.floats((*a).into(), (*b).into(), sample, against);
-                });
-            }
-            (Numbers::Double(a), Numbers::Double(b)) => {
-                self.each(channels, a, b, |channel, a, b, sample| channel.floats(*a, *b, sample, against));
-            }
-            (Numbers::Whole(a), Numbers::Whole(b)) => {
-                self.each(channels, a, b, |channel, a, b, sample| {
-                    channel.exact(*a as f64, a != b, sample, against);
-                });
-            }
-            (Numbers::Text(a), Numbers::Text(b)) => {
-                self.each(channels, a, b, |channel, a, b, sample| {
-                    channel.exact(a.len() as f64, a != b, sample, against);
-                });
-            }
+        each_pair!(
+            (twin, other),
+            (a, b) => self.each(channels, a, b, |channel, a, b, sample| channel.add(*a, *b, sample, against)),
             // Another type is another function.
-            _ => channels.iter_mut().for_each(|channel| channel.exact(0.0, true, self.start, against)),
-        }
+            else channels.iter_mut().for_each(|channel| channel.exact(0.0, true, self.start, against))
+        );
     }
 
     fn each<T>(&self, channels: &mut [Channel], a: &[T], b: &[T], mut add: impl FnMut(&mut Channel, &T, &T, usize)) {
@@ -254,6 +240,14 @@ impl Channel {
         let gap = Gap::default();
         let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
         Self { low, high, count: 0, moved: 0, power: 0.0, slim: gap.clone(), noise: gap, exact: false }
+    }
+
+    /// A pair of elements of one type.
+    fn add<T: Number + PartialEq>(&mut self, a: T, b: T, sample: usize, against: Against) {
+        match a.to_i128() {
+            Some(_) => self.exact(a.to_f64(), a != b, sample, against),
+            None => self.floats(a.to_f64(), b.to_f64(), sample, against),
+        }
     }
 
     fn floats(&mut self, a: f64, b: f64, sample: usize, against: Against) {

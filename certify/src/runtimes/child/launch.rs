@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::super::batch::{Batch, Output};
 use super::super::pieces::{self, Pieces};
-use super::super::{Identity, Kind, Options, ort};
+use super::super::{Home, Identity, Kind, Options, ort};
 use super::exchange::{read_outputs, write_inputs};
 use super::request::Request;
 use crate::error::CertifyError;
@@ -30,7 +30,7 @@ pub struct Program {
 /// Where the runtime programs are, and how long they may take.
 #[derive(Clone, Debug)]
 pub struct Launcher {
-    /// Serves ort and tract.
+    /// Serves the runtimes that work in this program.
     pub own: Program,
     /// Serves torch, when installed.
     pub torch: Option<Program>,
@@ -133,9 +133,9 @@ pub fn run_in_child(
     let cut = pieces.cut(inputs);
     write_inputs(&request.inputs, &cut)?;
     let found = |fault| Finding { runtime: kind, fault };
-    let program = match kind {
-        Kind::Ort | Kind::Tract => &launcher.own,
-        Kind::Torch => match &launcher.torch {
+    let program = match kind.home {
+        Home::Here { .. } => &launcher.own,
+        Home::Torch => match &launcher.torch {
             Some(program) => program,
             None => return Ok(Err(found(Fault::Missing { message: "espalier-torch is not installed".into() }))),
         },

@@ -36,7 +36,7 @@ impl Request {
             "--threads".into(),
             self.options.threads.to_string().into(),
         ];
-        if self.kind != Kind::Torch {
+        if self.kind.is_here() {
             arguments.extend(["--kind".into(), self.kind.name().into()]);
             arguments.extend((!self.options.optimise).then(|| "--plain".into()));
         }
@@ -99,14 +99,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for request in [request(Kind::Ort, true), request(Kind::Tract, false)] {
+        for request in [request(Kind::ORT, true), request(Kind::TRACT, false)] {
             assert_eq!(Request::from_arguments(request.to_arguments()).unwrap(), request);
         }
     }
 
     #[test]
     fn torch_gets_only_what_its_program_knows() {
-        let arguments = request(Kind::Torch, false).to_arguments();
+        let arguments = request(Kind::TORCH, false).to_arguments();
         assert!(!arguments.iter().any(|a| a == "--kind" || a == "--plain"));
     }
 
