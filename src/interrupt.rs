@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::output::complain;
 use crate::scratch;
+use crate::system::{self, Process};
 
 /// The user asked to stop. Leads to exit status 130.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub(crate) struct Interrupted {
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 /// The child that signals are passed on to.
-static CHILD: Mutex<Option<Pid>> = Mutex::new(None);
+static CHILD: Mutex<Option<Process>> = Mutex::new(None);
 
 /// Listens for the signals from now on; `advice` says how to go on afterwards.
 ///
@@ -32,14 +32,11 @@ pub(crate) fn listen(advice: &'static str) -> Result<()> {
     ctrlc::set_handler(move || {
         ASKED.store(true, Ordering::SeqCst);
         match *child() {
-            // A child that has just ended needs no signal.
-            Some(pid) => drop(kill_process(pid, Signal::INT)),
+            Some(process) => process.interrupt(),
             None => {
                 complain(&format!("espalier: {}", Interrupted { advice }));
                 scratch::remove();
-                // Not `std::process::exit`: it takes ONNX Runtime's globals down under threads that still compute, and
-                // the process crashes instead of ending with its status.
-                signal_hook::low_level::exit(130);
+                system::exit(130);
             }
         }
     })
@@ -65,7 +62,7 @@ impl PassedOn {
     pub(crate) fn start(command: &mut Command) -> io::Result<(Child, Self)> {
         let mut slot = child();
         let started = command.spawn()?;
-        *slot = i32::try_from(started.id()).ok().and_then(Pid::from_raw);
+        *slot = Process::of(&started);
         Ok((started, Self))
     }
 }
@@ -76,6 +73,6 @@ impl Drop for PassedOn {
     }
 }
 
-fn child() -> MutexGuard<'static, Option<Pid>> {
+fn child() -> MutexGuard<'static, Option<Process>> {
     CHILD.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,10 @@
 //! What did the measuring: versions, libraries, threads, the processor and what it can do.
 
-use std::fs;
-
 use certify::runtimes::{Home, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::digest;
+use crate::system;
 
 /// The machine and the programs, as a report names them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,7 +69,7 @@ const FEATURES: [&str; 26] = [
 impl Machine {
     /// This one, using so many threads.
     pub(crate) fn here(threads: usize) -> Self {
-        let described = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let described = system::processor();
         Self {
             espalier: env!("CARGO_PKG_VERSION").to_owned(),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
@@ -105,10 +104,7 @@ fn runtimes() -> Vec<Runtime> {
 pub(crate) fn spare_memory() -> u64 {
     /// Where the system does not say.
     const USUAL: u64 = 4 << 30;
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kibibytes = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kibibytes.map_or(USUAL, |free| free * 1024 / 2)
+    system::free_memory().map_or(USUAL, |free| free / 2)
 }
 
 /// The features that matter here, of those that the system lists; where it lists none, the architecture.

@@ -6,7 +6,8 @@
 //! - [`cli`]: what can be said on the command line; [`settings`]: flags, file and defaults made one;
 //! - [`commands`]: one file per command; [`run`]: the run folder, its stages and how they resume;
 //! - [`report`]: what was measured, as JSON, Markdown and tables;
-//! - [`output`], [`progress`], [`interrupt`]: results on stdout, progress on stderr, Ctrl-C; [`scratch`]: what is temporary.
+//! - [`output`], [`progress`], [`interrupt`]: results on stdout, progress on stderr, Ctrl-C; [`scratch`]: what is temporary;
+//! - [`system`]: what only some operating systems have.
 
 mod cli;
 mod commands;
@@ -26,6 +27,7 @@ mod run;
 mod scratch;
 mod settings;
 mod subject;
+mod system;
 mod target;
 mod torch;
 

@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
@@ -14,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::interrupt::{Interrupted, PassedOn};
 use crate::progress::{Meter, Progress, Tick};
 use crate::run::{RESUME, write_json};
+use crate::system;
 
 /// Has glibc keep freed memory for the next step instead of handing it back page by page: training is 10 to 15 % faster.
 const KEEPING_MEMORY: [(&str, &str); 3] = [
@@ -130,7 +130,8 @@ impl Torch {
     fn start(&self, verb: &str, job_file: &Path, complaints: &File) -> Result<(Child, PassedOn)> {
         let stderr = complaints.try_clone().context("cannot share a temporary file; check TMPDIR")?;
         let mut command = Command::new(&self.path);
-        command.args([verb.as_ref(), "--job".as_ref(), job_file.as_os_str()]).process_group(0);
+        command.args([verb.as_ref(), "--job".as_ref(), job_file.as_os_str()]);
+        system::apart(&mut command);
         command.args(["--parent", &std::process::id().to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         command.envs(KEEPING_MEMORY.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()));
@@ -195,6 +196,6 @@ fn died(status: ExitStatus, complaints: &mut File) -> anyhow::Error {
     let _ = complaints.rewind().and_then(|()| complaints.read_to_end(&mut bytes));
     let said = String::from_utf8_lossy(&bytes);
     let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-    let how = status.signal().map_or_else(|| status.to_string(), |signal| format!("signal {signal}"));
+    let how = system::signal(status).map_or_else(|| status.to_string(), |signal| format!("signal {signal}"));
     anyhow!("{}", said.trim_end().to_owned()).context(format!("{PROGRAM} ended unexpectedly ({how}: {last}); {RESUME}"))
 }

@@ -64,6 +64,36 @@ fn a_wrong_arrow_is_found_in_every_table() {
     assert_eq!(room("[dev-dependencies]\ntch.workspace = true"), 1);
 }
 
+/// Words that only some operating systems understand.
+const SYSTEMS: [&str; 6] = ["std::os::unix", "rustix::", "signal_hook::", "\"/proc/", "cfg(unix)", "cfg(target_os"];
+
+#[test]
+fn only_one_file_of_a_room_names_a_system() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = Vec::new();
+    for room in ["", "import", "images", "job", "csam", "export", "certify", "fixtures", "xtask"] {
+        sources(&root.join(room).join("src"), &mut |path, text| {
+            let names = SYSTEMS.iter().any(|word| text.contains(word));
+            if names && path.file_name().is_none_or(|name| name != "system.rs") {
+                named.push(path.to_path_buf());
+            }
+        });
+    }
+    assert!(named.is_empty(), "these belong in the room's system.rs: {named:#?}");
+}
+
+/// Every source file in a folder, with its text.
+fn sources(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, look);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            look(&path, &std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
 /// Every manifest of the workspace, by package name.
 fn manifests() -> BTreeMap<String, Table> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -17,6 +17,7 @@ mod progress;
 pub mod runtimes;
 mod scores;
 pub mod statistics;
+mod system;
 
 pub use error::CertifyError;
 pub use progress::Progress;

@@ -20,6 +20,7 @@ pub mod search;
 pub mod session;
 pub mod setup;
 pub mod subject;
+pub mod system;
 pub mod train;
 pub mod tune;
 pub mod versions;

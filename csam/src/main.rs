@@ -8,7 +8,7 @@ use csam::{
     events::Events,
     run, search,
     session::{self, Stop},
-    tune, versions,
+    system, tune, versions,
 };
 use job::Job;
 
@@ -50,7 +50,7 @@ struct JobArgs {
 fn main() -> ExitCode {
     let Cli { command, parent } = Cli::parse();
     let tells_events = matches!(command, Command::Search(_) | Command::Tune(_) | Command::Train(_) | Command::Check(_));
-    let outcome = parent.map_or(Ok(()), session::end_with).and_then(|()| obey(command));
+    let outcome = parent.map_or(Ok(()), system::end_with).and_then(|()| obey(command));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

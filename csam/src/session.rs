@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use tch::{Cuda, Device};
 
 use crate::CsamError;
@@ -35,21 +34,6 @@ pub fn device(name: job::Device) -> Result<Device, CsamError> {
             Ok(Device::Cuda(index))
         }
         job::Device::Cuda(_) => Err(CsamError::Device(name)),
-    }
-}
-
-/// Has the system kill this process when its parent ends, whatever ends it: nobody would read the outcome, and a program
-/// that goes on may write over what a later run wrote.
-///
-/// # Errors
-/// The parent is not, or no longer, the process with this id.
-pub fn end_with(parent: i32) -> Result<(), CsamError> {
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| CsamError::Torch(error.to_string()))?;
-    // It may have ended before the line above.
-    if getppid().is_some_and(|found| found.as_raw_pid() == parent) {
-        Ok(())
-    } else {
-        Err(CsamError::Orphaned { parent })
     }
 }
 

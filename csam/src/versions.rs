@@ -45,7 +45,7 @@ fn kernels() -> &'static str {
 
 /// The size of the libtorch that is loaded, which tells builds of one release apart.
 fn library_bytes() -> Option<u64> {
-    let loaded = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let loaded = crate::system::mapped_files()?;
     let path = loaded.lines().find(|line| line.ends_with("libtorch_cpu.so"))?;
     Some(std::fs::metadata(&path[path.find('/')?..]).ok()?.len())
 }

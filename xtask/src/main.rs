@@ -10,6 +10,7 @@ mod command;
 mod demo;
 mod install;
 mod native;
+mod system;
 mod test;
 mod wheel;
 

@@ -149,7 +149,7 @@ fn point(link: &Path, target: &Path) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    std::os::unix::fs::symlink(target, link)
+    crate::system::link(target, link)
         .with_context(|| format!("could not link {} to {}", link.display(), target.display()))
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod map;
 pub mod onnx;
 mod schema;
 pub mod splice;
+mod system;
 pub mod wire;
 mod write;
 

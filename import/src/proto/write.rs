@@ -1,10 +1,12 @@
 //! Outputs that appear whole or not at all, and never in place of something else that is needed.
 
 use std::{
-    fs::{self, File, Metadata, Permissions},
+    fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
+
+use super::system::{kind, world_readable};
 
 /// The path that stands for standard output.
 const STANDARD_OUTPUT: &str = "-";
@@ -81,23 +83,6 @@ fn end_of_links(path: &Path) -> PathBuf {
     end
 }
 
-#[cfg(unix)]
-fn kind(found: &Metadata) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = found.file_type();
-    match () {
-        () if kind.is_dir() => "folder",
-        () if kind.is_fifo() => "pipe",
-        () if kind.is_socket() => "socket",
-        () => "device",
-    }
-}
-
-#[cfg(not(unix))]
-fn kind(found: &Metadata) -> &'static str {
-    if found.is_dir() { "folder" } else { "device" }
-}
-
 /// Writes a file through a temporary one beside it: written, synchronised, then renamed.
 /// What was at `path` stays until the new file is whole; a symbolic link there stays, and what it leads to is replaced.
 /// The path `-` is standard output, which is written as it comes.
@@ -146,17 +131,4 @@ fn replace(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
         let _ = folder.sync_all();
     }
     Ok(())
-}
-
-/// Temporary files are private by default, and this one becomes the user's file: the usual
-/// permissions, less the process's own mask.
-#[cfg(unix)]
-fn world_readable<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'a mut tempfile::Builder<'b, 'c> {
-    use std::os::unix::fs::PermissionsExt;
-    builder.permissions(Permissions::from_mode(0o666))
-}
-
-#[cfg(not(unix))]
-fn world_readable<'a, 'b, 'c>(builder: &'a mut tempfile::Builder<'b, 'c>) -> &'a mut tempfile::Builder<'b, 'c> {
-    builder
 }

@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Job, TwinReport, check};
 use crate::error::CertifyError;
 use crate::runtimes::child::launch::{Fault, Launcher, supervise};
+use crate::system;
 
 /// The argument that asks a runtime process for a check; a job file follows.
 pub const ARGUMENT: &str = "--twin";
@@ -40,24 +41,10 @@ pub fn serve(job: &Path) -> Result<(), CertifyError> {
     let file = job;
     let job: Job = read(file)?;
     if let Some(memory) = job.memory {
-        limit(memory);
+        system::limit_memory(memory);
     }
     write(&answer(file), &check(&job)?)
 }
-
-/// Keeps this process to so many bytes, where the system can: what was worked out may be wrong, and a machine that runs
-/// out of memory ends other programs.
-#[cfg(unix)]
-fn limit(memory: u64) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let known = getrlimit(Resource::Data);
-    let current = known.maximum.map_or(memory, |most| memory.min(most));
-    // A system that refuses has its own limits.
-    let _ = setrlimit(Resource::Data, Rlimit { current: Some(current), ..known });
-}
-
-#[cfg(not(unix))]
-fn limit(_: u64) {}
 
 fn answer(job: &Path) -> PathBuf {
     job.with_extension("report.json")

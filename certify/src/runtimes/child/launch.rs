@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use super::super::{Home, Identity, Kind, Options, ort};
 use super::exchange::{read_outputs, write_inputs};
 use super::request::Request;
 use crate::error::CertifyError;
+use crate::system;
 use serde::{Deserialize, Serialize};
 
 /// How often a running child is looked at.
@@ -179,31 +179,11 @@ fn start(program: &Program, arguments: &[OsString], complaints: &Path) -> Result
     if let Some(library) = ort::library() {
         command.env("ORT_DYLIB_PATH", library);
     }
-    end_with_parent(&mut command);
+    system::end_with_parent(&mut command);
     let spawned = command.spawn();
     Ok(spawned
         .map_err(|error| Fault::Missing { message: format!("{} does not start: {error}", program.path.display()) }))
 }
-
-/// Has the system end the child when this process ends, however that comes about.
-#[cfg(target_os = "linux")]
-fn end_with_parent(command: &mut Command) {
-    use std::os::unix::process::CommandExt;
-
-    use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
-
-    let parent = getpid();
-    let ask = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // A parent that ended before this was asked sends no signal any more.
-        if getppid() == Some(parent) { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
-    };
-    // SAFETY: between fork and exec only two system calls are made; nothing is allocated and no lock is taken.
-    unsafe { command.pre_exec(ask) };
-}
-
-#[cfg(not(target_os = "linux"))]
-fn end_with_parent(_command: &mut Command) {}
 
 /// Waits for the end; `None` when it had to be brought about.
 fn wait(mut child: Child, timeout: Duration) -> std::io::Result<Option<ExitStatus>> {
@@ -229,7 +209,7 @@ fn fault(ended: Option<ExitStatus>, timeout: Duration, complaints: &Path) -> Opt
         return None;
     }
     let message = last_line(complaints);
-    Some(match status.signal() {
+    Some(match system::signal(status) {
         Some(signal) => Fault::Crashed { signal, message },
         None if message.is_empty() => Fault::Failed { message: format!("it ended with {status} and said nothing") },
         None => Fault::Failed { message },
