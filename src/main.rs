@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(message) => return output::usage(&message),
     };
-    let told = output::Told::of(&cli.shared);
+    let told = output::Console::of(&cli.shared);
     let command = cli.command.name();
     let outcome = commands::dispatch(cli);
     scratch::remove();

@@ -43,14 +43,14 @@ impl Outcome {
 
 /// How results and errors are told.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Console {
     format: Format,
     verbose: bool,
     /// Results go to stderr, since a model goes to stdout.
     aside: bool,
 }
 
-impl Told {
+impl Console {
     /// As the flags say.
     pub(crate) fn of(shared: &Shared) -> Self {
         Self { format: shared.format, verbose: shared.verbose, aside: false }
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn causes_are_told_only_when_asked() {
         let error = anyhow!("the disk is full").context("cannot write `a`");
-        let told = |verbose| Told { format: Format::Text, verbose, aside: false };
+        let told = |verbose| Console { format: Format::Text, verbose, aside: false };
         assert_eq!(told(false).sentence(&error), "espalier: cannot write `a`");
         assert_eq!(told(true).sentence(&error), "espalier: cannot write `a`\n  because: the disk is full");
     }

@@ -59,7 +59,7 @@ pub fn check(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError>
     if !job.budget.is_empty() || job.teacher.is_some() {
         setup.check_range()?;
     }
-    let mut clock = Clock { events, stop, keeper: None, device: setup.device };
+    let mut clock = Clock { events, stop, checkpoints: None, device: setup.device };
     let searched = if job.budget.is_empty() { None } else { search::rehearse(job, &setup, &mut clock)? };
     let job = after_search(job, searched);
     let tuned = tune::rehearse(&job, &setup, &mut clock)?;

@@ -11,7 +11,7 @@ use tch::{Tensor, no_grad};
 use crate::{
     CsamError,
     events::Events,
-    methods::{Choice, Ground, named},
+    methods::{Choice, SearchContext, named},
     network::{Network, Pass, Taps},
     output::write_plan,
     session::Stop,
@@ -21,7 +21,7 @@ use crate::{
         feed::{Recipe, prepare},
         statistics::Normalising,
         teacher::units,
-        team::{Replica, Shares},
+        team::{Parallelism, Replica},
     },
 };
 
@@ -39,7 +39,7 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
     let mut clock = setup.clock(job, "search", events, stop)?;
     let method = named(job.search.method());
     let normalising = normalising(job, &setup, &network, &mut clock)?;
-    let choice = on_ground(job, &setup, &network, normalising, |ground| method.choose(ground, &mut clock))?;
+    let choice = with_context(job, &setup, &network, normalising, |context| method.choose(context, &mut clock))?;
     let origin =
         format!("{}, {:?} widths, seed {}", job.search.method(), job.search.allocation, job.seed).to_lowercase();
     let mut plan = Plan::from_kept(&setup.subject.model.graph, &setup.lanes, &choice.kept, origin);
@@ -59,23 +59,25 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
 /// As [`search`].
 pub(crate) fn rehearse(job: &Job, setup: &Setup, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
     let network = setup.copy()?;
-    on_ground(job, setup, &network, Normalising::ByBatch, |ground| named(job.search.method()).rehearse(ground, clock))
+    with_context(job, setup, &network, Normalising::ByBatch, |context| {
+        named(job.search.method()).rehearse(context, clock)
+    })
 }
 
 /// Does something with all that a method is given.
-fn on_ground<T>(
+fn with_context<T>(
     job: &Job,
     setup: &Setup,
     network: &Network,
     normalising: Normalising,
-    work: impl FnOnce(&Ground<'_>) -> Result<T, CsamError>,
+    work: impl FnOnce(&SearchContext<'_>) -> Result<T, CsamError>,
 ) -> Result<T, CsamError> {
     setup.check_answers(network)?;
-    let portions = setup.portions(job, network)?;
-    let units = units(network, &setup.train, portions.look, setup.device)?;
+    let batch_sizes = setup.batch_sizes(job, network)?;
+    let units = units(network, &setup.train, batch_sizes.inference, setup.device)?;
     let teach = || setup.teacher(&setup.subject, job.search_task().beta, units.clone());
-    work(&Ground {
-        portions,
+    work(&SearchContext {
+        batch_sizes,
         normalising,
         network,
         lanes: &setup.lanes,
@@ -100,9 +102,9 @@ fn normalising(job: &Job, setup: &Setup, network: &Network, clock: &mut Clock) -
     if job.search.method() != MethodName::Csam {
         return Ok(Normalising::AsStored);
     }
-    let portions = setup.portions(job, network)?;
-    let units = units(network, &setup.train, portions.look, setup.device)?;
-    let images = portions.search / Shares::of(job.threads, portions.search, setup.device).parts;
+    let batch_sizes = setup.batch_sizes(job, network)?;
+    let units = units(network, &setup.train, batch_sizes.inference, setup.device)?;
+    let images = batch_sizes.search / Parallelism::of(job.threads, batch_sizes.search, setup.device).parts;
     setup.normalising(job, network, images, &units, &mut clock.events)
 }
 
@@ -134,7 +136,7 @@ fn replaced(network: &Network, choice: &Choice, plan: &mut Plan) -> Result<Vec<(
 /// The mean input of every reader at its removed indices, over training pictures in the dense network.
 fn fills(setup: &Setup, network: &Network, kept: &Kept, job: &Job) -> Result<Vec<PlanFill>, CsamError> {
     let mut taps = Taps::new();
-    let images = BATCH.min(setup.portions(job, network)?.look);
+    let images = BATCH.min(setup.batch_sizes(job, network)?.inference);
     let recipe = Recipe::plain(job.seed, images);
     let steps = job.search.batches.min(setup.train.len().div_ceil(images)) as u64;
     for step in 0..steps {

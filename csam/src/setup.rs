@@ -20,10 +20,10 @@ use crate::{
     subject::Subject,
     train::{
         Clock,
-        checkpoint::Keeper,
+        batch_sizes::BatchSizes,
+        checkpoint::CheckpointStore,
         feed::{Recipe, augment, prepare},
         losses::{self, Units},
-        portions::Portions,
         samples::Samples,
         statistics::Normalising,
         teacher::{Teacher, predict},
@@ -127,7 +127,7 @@ impl Setup {
 
     /// Measures the normalisations that were inserted.
     fn calibrated(&self, mut network: Network, job: &Job) -> Result<Network, CsamError> {
-        network.measure_inserted(calibration(&self.train, self.portions(job, &network)?, self.device)?)?;
+        network.measure_inserted(calibration(&self.train, self.batch_sizes(job, &network)?, self.device)?)?;
         Ok(network)
     }
 
@@ -209,10 +209,10 @@ impl Setup {
     ///
     /// # Errors
     /// The network cannot be run.
-    pub fn portions(&self, job: &Job, network: &Network) -> Result<Portions, CsamError> {
+    pub fn batch_sizes(&self, job: &Job, network: &Network) -> Result<BatchSizes, CsamError> {
         let images = usize::try_from(self.subject.at_once.unwrap_or(1)).unwrap_or(1);
         let image = prepare(&self.train, &Recipe::plain(0, images), 0, self.device)?.images;
-        Ok(Portions::of(job, self.train.len(), network.bytes_kept(&image)?))
+        Ok(BatchSizes::of(job, self.train.len(), network.bytes_kept(&image)?))
     }
 
     /// Whether the network says something of each image that can be learned, and every label has an output.
@@ -262,11 +262,13 @@ impl Setup {
     /// # Errors
     /// The job cannot be told from others.
     pub fn clock(&self, job: &Job, phase: &str, events: Events, stop: Stop) -> Result<Clock, CsamError> {
-        let keeper = match &job.checkpoint {
-            Some(folder) => Some(Keeper::new(folder, phase, self.identity(job, phase)?, job.checkpoint_seconds)),
+        let checkpoints = match &job.checkpoint {
+            Some(folder) => {
+                Some(CheckpointStore::new(folder, phase, self.identity(job, phase)?, job.checkpoint_seconds))
+            }
             None => None,
         };
-        Ok(Clock { events, stop, keeper, device: self.device })
+        Ok(Clock { events, stop, checkpoints, device: self.device })
     }
 
     /// A digest of everything that the outcome depends on; pictures and teacher by their files' bytes.
@@ -312,8 +314,8 @@ fn laws(job: &Job) -> Result<Vec<Law>, CsamError> {
 }
 
 /// A few batches of training pictures as for evaluation.
-fn calibration(samples: &Samples, portions: Portions, device: Device) -> Result<Vec<Tensor>, CsamError> {
-    let recipe = Recipe::plain(0, CALIBRATION.min(portions.look));
+fn calibration(samples: &Samples, batch_sizes: BatchSizes, device: Device) -> Result<Vec<Tensor>, CsamError> {
+    let recipe = Recipe::plain(0, CALIBRATION.min(batch_sizes.inference));
     let steps = 8.min(samples.len().div_ceil(recipe.batch)) as u64;
     (0..steps).map(|step| Ok(prepare(samples, &recipe, step, device)?.images)).collect()
 }

@@ -24,19 +24,19 @@ use crate::{
     subject::Subject,
     train::{
         Begun, Clock, Phase, Progress, Rehearsal, batch_norm,
+        batch_sizes::BatchSizes,
         checkpoint::State,
         drive,
         drive::Outcome,
         feed::Recipe,
         losses::{self, Targets, Units},
-        portions::Portions,
         rate,
         samples::Samples,
         schedule::Schedule,
         statistics::Normalising,
         teacher::{Teacher, units},
-        team::{Part, Replica, Shares, Slope, Team},
-        validate::{Judge, Quality, Watch},
+        team::{LossGradients, Parallelism, Part, Replica, Team},
+        validate::{Quality, Validator, Watch},
         weights::{Average, Weights, backward, leaves},
     },
 };
@@ -52,18 +52,27 @@ pub fn tune(job: &Job, name: &'static str, mut events: Events, stop: Stop) -> Re
     let setup = Setup::of(job, Reading::All, &mut events)?;
     let validation = setup.validation(job, Reading::All)?;
     let mut network = setup.trainable(job)?;
-    let portions = setup.portions(job, &network)?;
-    let teaching = Teaching::of(job, &setup, &network, portions)?;
+    let batch_sizes = setup.batch_sizes(job, &network)?;
+    let distillation = Distillation::of(job, &setup, &network, batch_sizes)?;
     if job.fresh {
         fresh::initialise(&setup.subject.model.graph, &mut network, job.seed)?;
     }
     let mut clock = setup.clock(job, name, events, stop)?;
-    let teacher = teaching.as_ref().map(Teaching::teacher).transpose()?;
-    let judge = judge(job, &validation, teacher.as_ref(), portions, setup.device);
-    let normalising = normalising(job, &setup, &network, teaching.as_ref(), portions, &mut clock.events)?;
-    let teaching = teaching.as_ref();
-    let course = Course { name, job, setup: &setup, judge: &judge, network: &network, teaching, normalising, portions };
-    let Taught { progress, quality, best, rate } = course.run(&mut clock)?;
+    let teacher = distillation.as_ref().map(Distillation::teacher).transpose()?;
+    let validator = validator(job, &validation, teacher.as_ref(), batch_sizes, setup.device);
+    let normalising = normalising(job, &setup, &network, distillation.as_ref(), batch_sizes, &mut clock.events)?;
+    let distillation = distillation.as_ref();
+    let training = TrainingRun {
+        name,
+        job,
+        setup: &setup,
+        validator: &validator,
+        network: &network,
+        distillation,
+        normalising,
+        batch_sizes,
+    };
+    let TrainingResult { progress, quality, best, rate } = training.run(&mut clock)?;
     let tensors = network.write_back()?;
     let replacement = |name: &String| Replacement { name: name.clone(), shape: TensorShape::Slim };
     let plan = Plan {
@@ -103,17 +112,26 @@ pub(crate) struct Rehearsed {
 /// As [`tune`].
 pub(crate) fn rehearse(job: &Job, setup: &Setup, clock: &mut Clock) -> Result<Rehearsed, CsamError> {
     let network = setup.copy()?;
-    let portions = setup.portions(job, &network)?;
-    let teaching = Teaching::of(job, setup, &network, portions)?;
+    let batch_sizes = setup.batch_sizes(job, &network)?;
+    let distillation = Distillation::of(job, setup, &network, batch_sizes)?;
     let validation = setup.validation(job, Reading::WhenAsked)?;
-    let teacher = teaching.as_ref().map(Teaching::teacher).transpose()?;
-    let judge = judge(job, &validation, teacher.as_ref(), portions, setup.device);
+    let teacher = distillation.as_ref().map(Distillation::teacher).transpose()?;
+    let validator = validator(job, &validation, teacher.as_ref(), batch_sizes, setup.device);
     // A step takes as long by either statistics.
     let normalising = Normalising::ByBatch;
-    let teaching = teaching.as_ref();
-    let course = Course { name: "tune", job, setup, judge: &judge, network: &network, teaching, normalising, portions };
+    let distillation = distillation.as_ref();
+    let training = TrainingRun {
+        name: "tune",
+        job,
+        setup,
+        validator: &validator,
+        network: &network,
+        distillation,
+        normalising,
+        batch_sizes,
+    };
     let classes = setup.check_answers(&network)?.scores()?.map(|scores| scores.size()[1]);
-    Ok(Rehearsed { classes, batch: portions.tune, rehearsal: course.rehearse(clock)? })
+    Ok(Rehearsed { classes, batch: batch_sizes.tune, rehearsal: training.rehearse(clock)? })
 }
 
 /// What normalisations do, as far as the dense network tells: a new one has to find its statistics first.
@@ -121,38 +139,38 @@ fn normalising(
     job: &Job,
     setup: &Setup,
     network: &Network,
-    teaching: Option<&Teaching<'_>>,
-    portions: Portions,
+    distillation: Option<&Distillation<'_>>,
+    batch_sizes: BatchSizes,
     events: &mut Events,
 ) -> Result<Normalising, CsamError> {
     if job.fresh {
         return Ok(Normalising::ByBatch);
     }
-    let images = portions.tune / Shares::of(job.threads, portions.tune, setup.device).parts;
-    match teaching {
-        Some(teaching) => {
-            let dense = setup.as_trained(&teaching.subject, job)?;
-            setup.normalising(job, &dense, images, &teaching.units, events)
+    let images = batch_sizes.tune / Parallelism::of(job.threads, batch_sizes.tune, setup.device).parts;
+    match distillation {
+        Some(distillation) => {
+            let dense = setup.as_trained(&distillation.subject, job)?;
+            setup.normalising(job, &dense, images, &distillation.units, events)
         }
         None => {
-            let units = units(network, &setup.train, portions.look, setup.device)?;
+            let units = units(network, &setup.train, batch_sizes.inference, setup.device)?;
             setup.normalising(job, network, images, &units, events)
         }
     }
 }
 
-fn judge<'a>(
+fn validator<'a>(
     job: &Job,
     samples: &'a Arc<Samples>,
     teacher: Option<&'a Teacher>,
-    portions: Portions,
+    batch_sizes: BatchSizes,
     device: Device,
-) -> Judge<'a> {
-    Judge { samples, teacher, task: job.tune.task, at_once: portions.look, device }
+) -> Validator<'a> {
+    Validator { samples, teacher, task: job.tune.task, at_once: batch_sizes.inference, device }
 }
 
 /// A network to learn from, opened once and lowered for every thread.
-struct Teaching<'a> {
+struct Distillation<'a> {
     setup: &'a Setup,
     subject: Subject,
     beta: f64,
@@ -161,12 +179,12 @@ struct Teaching<'a> {
     was_cut: bool,
 }
 
-impl<'a> Teaching<'a> {
+impl<'a> Distillation<'a> {
     /// What the network learns from beside labels; none where the job names no teacher, or does not listen to it.
     ///
     /// # Errors
     /// There is nothing to learn from, or the teacher is another network's.
-    fn of(job: &Job, setup: &'a Setup, network: &Network, portions: Portions) -> Result<Option<Self>, CsamError> {
+    fn of(job: &Job, setup: &'a Setup, network: &Network, batch_sizes: BatchSizes) -> Result<Option<Self>, CsamError> {
         let answers = setup.check_answers(network)?;
         let listens = job.tune.task.distil > 0.0 || setup.train.labels().is_none();
         let Some(path) = job.teacher.as_ref().filter(|_| listens) else {
@@ -178,7 +196,7 @@ impl<'a> Teaching<'a> {
         if teacher_says != student_says {
             return Err(CsamError::OtherTeacher { teacher: teacher_says, student: student_says });
         }
-        let units = units(&teacher, &setup.train, portions.look, setup.device)?;
+        let units = units(&teacher, &setup.train, batch_sizes.inference, setup.device)?;
         let was_cut = !same_shapes(&setup.subject.model, &subject.model);
         Ok(Some(Self { setup, subject, beta: job.tune.task.beta, units, was_cut }))
     }
@@ -198,19 +216,19 @@ fn same_shapes(a: &Model, b: &Model) -> bool {
 }
 
 /// One network's training, with everything that it needs.
-struct Course<'a> {
+struct TrainingRun<'a> {
     name: &'static str,
     job: &'a Job,
     setup: &'a Setup,
-    judge: &'a Judge<'a>,
+    validator: &'a Validator<'a>,
     network: &'a Network,
-    teaching: Option<&'a Teaching<'a>>,
+    distillation: Option<&'a Distillation<'a>>,
     normalising: Normalising,
-    portions: Portions,
+    batch_sizes: BatchSizes,
 }
 
 /// What a training came to.
-struct Taught {
+struct TrainingResult {
     progress: Progress,
     /// On pictures that it was not trained on.
     quality: Option<Quality>,
@@ -220,54 +238,59 @@ struct Taught {
     rate: f64,
 }
 
-impl Course<'_> {
+impl TrainingRun<'_> {
     /// Statistics, a rate, steps, and where weights were averaged their statistics again. The network ends with the best
     /// weights that were seen on held-out pictures.
-    fn run(&self, clock: &mut Clock) -> Result<Taught, CsamError> {
-        let mut lessons = self.lessons()?;
-        let begun = match clock.resume(&mut lessons, self.job.resume)? {
+    fn run(&self, clock: &mut Clock) -> Result<TrainingResult, CsamError> {
+        let mut phase = self.phase()?;
+        let begun = match clock.resume(&mut phase, self.job.resume)? {
             Some(begun) => begun,
-            None => self.begin(&mut lessons, clock)?,
+            None => self.begin(&mut phase, clock)?,
         };
-        let total = lessons.schedule.total;
-        let progress = drive(&mut lessons, &self.setup.train, &self.recipe(), total, begun, clock)?;
-        if let Some(average) = lessons.average.as_ref().filter(|_| lessons.moves()) {
-            average.take_place(&lessons.weights)?;
+        let total = phase.schedule.total;
+        let progress = drive(&mut phase, &self.setup.train, &self.recipe(), total, begun, clock)?;
+        if let Some(average) = phase.average.as_ref().filter(|_| phase.moves()) {
+            average.take_place(&phase.weights)?;
             self.measure(clock)?;
         }
-        lessons.watch.look(progress.step, self.network, &lessons.weights)?;
-        let best = lessons.watch.settle(&lessons.weights)?.filter(|best| *best != progress.step);
+        phase.watch.look(progress.step, self.network, &phase.weights)?;
+        let best = phase.watch.settle(&phase.weights)?.filter(|best| *best != progress.step);
         if let Some(best) = best {
             clock.events.note(&format!(
                 "the weights of step {best} of {} do best on held-out pictures, so they are kept",
                 progress.step
             ));
         }
-        Ok(Taught { progress, quality: self.judge.judge(self.network)?, best, rate: lessons.schedule.rate })
+        Ok(TrainingResult {
+            progress,
+            quality: self.validator.validate(self.network)?,
+            best,
+            rate: phase.schedule.rate,
+        })
     }
 
     /// What is done once, before the first step.
-    fn begin(&self, lessons: &mut Lessons<'_>, clock: &mut Clock) -> Result<Begun, CsamError> {
-        if self.teaching.is_some_and(|teaching| teaching.was_cut) && !self.job.fresh && lessons.moves() {
+    fn begin(&self, phase: &mut TrainingPhase<'_>, clock: &mut Clock) -> Result<Begun, CsamError> {
+        if self.distillation.is_some_and(|distillation| distillation.was_cut) && !self.job.fresh && phase.moves() {
             self.measure(clock)?;
         }
-        lessons.watch.look(0, self.network, &lessons.weights)?;
+        phase.watch.look(0, self.network, &phase.weights)?;
         if self.job.tune.rate.is_some() {
             return Ok(Begun::default());
         }
-        Ok(Begun::after(rate::choose(lessons, &self.setup.train, &self.recipe(), clock)?))
+        Ok(Begun::after(rate::choose(phase, &self.setup.train, &self.recipe(), clock)?))
     }
 
     /// The first step alone.
     fn rehearse(&self, clock: &Clock) -> Result<Rehearsal, CsamError> {
-        let mut lessons = self.lessons()?;
-        let total = lessons.schedule.total;
-        drive::rehearse(&mut lessons, &self.setup.train, &self.recipe(), total, clock)
+        let mut phase = self.phase()?;
+        let total = phase.schedule.total;
+        drive::rehearse(&mut phase, &self.setup.train, &self.recipe(), total, clock)
     }
 
-    fn lessons(&self) -> Result<Lessons<'_>, CsamError> {
+    fn phase(&self) -> Result<TrainingPhase<'_>, CsamError> {
         let copies = || self.replica();
-        Lessons::new(self, Team::of(self.network, self.judge.teacher, self.shares(), &copies)?)
+        TrainingPhase::new(self, Team::of(self.network, self.validator.teacher, self.parallelism(), &copies)?)
     }
 
     /// Statistics of the network as it is now, where those of these pictures are what it goes by.
@@ -275,35 +298,35 @@ impl Course<'_> {
         if self.normalising == Normalising::AsStored {
             return Ok(());
         }
-        let batches = (self.job.tune.batches, self.portions.look);
+        let batches = (self.job.tune.batches, self.batch_sizes.inference);
         batch_norm::measure(self.network, &self.setup.train, self.job.seed, batches, clock)
     }
 
-    fn shares(&self) -> Shares {
-        Shares::of(self.job.threads, self.portions.tune, self.setup.device)
+    fn parallelism(&self) -> Parallelism {
+        Parallelism::of(self.job.threads, self.batch_sizes.tune, self.setup.device)
     }
 
     fn replica(&self) -> Result<Replica, CsamError> {
-        let teacher = self.teaching.map(Teaching::teacher).transpose()?;
+        let teacher = self.distillation.map(Distillation::teacher).transpose()?;
         Ok(Replica { network: self.setup.copy()?, teacher })
     }
 
     fn recipe(&self) -> Recipe {
-        self.setup.recipe(self.job, self.portions.tune / self.shares().parts)
+        self.setup.recipe(self.job, self.batch_sizes.tune / self.parallelism().parts)
     }
 
     /// Steps that remain after what a search has used.
     fn steps(&self) -> u64 {
         let (tune, pictures) = (&self.job.tune, self.setup.train.len() as f64);
         // A step with a weight perturbation is two copies of its images.
-        let copies = self.portions.tune as f64 * if tune.sam > 0.0 { 2.0 } else { 1.0 };
+        let copies = self.batch_sizes.tune as f64 * if tune.sam > 0.0 { 2.0 } else { 1.0 };
         let left = tune.epochs * pictures - tune.spent.unwrap_or(0) as f64;
         (left / copies).round().max(1.0) as u64
     }
 }
 
 /// The training of one network as a phase.
-struct Lessons<'a> {
+struct TrainingPhase<'a> {
     name: &'static str,
     team: Team<'a>,
     tune: &'a Tune,
@@ -314,22 +337,22 @@ struct Lessons<'a> {
     watch: Watch<'a>,
 }
 
-impl<'a> Lessons<'a> {
-    fn new(course: &'a Course<'_>, team: Team<'a>) -> Result<Self, CsamError> {
-        let (tune, images) = (&course.job.tune, course.portions.tune);
-        let weights = Weights::of(course.network, tune.momentum, tune.decay)?;
-        let per_epoch = course.setup.train.len() as f64 / images as f64;
+impl<'a> TrainingPhase<'a> {
+    fn new(training: &'a TrainingRun<'_>, team: Team<'a>) -> Result<Self, CsamError> {
+        let (tune, images) = (&training.job.tune, training.batch_sizes.tune);
+        let weights = Weights::of(training.network, tune.momentum, tune.decay)?;
+        let per_epoch = training.setup.train.len() as f64 / images as f64;
         let every = (tune.validate * per_epoch).round() as u64;
-        let rate = tune.rate.unwrap_or_else(|| Portions::rate(RATE, images));
+        let rate = tune.rate.unwrap_or_else(|| BatchSizes::rate(RATE, images));
         Ok(Self {
-            name: course.name,
+            name: training.name,
             team,
             tune,
-            normalising: course.normalising,
+            normalising: training.normalising,
             average: Average::of(&weights, tune.ema)?,
             weights,
-            schedule: Schedule { rate, warm_up: tune.warm_up, total: course.steps(), falls: true },
-            watch: Watch::new(course.judge, every, tune.patience),
+            schedule: Schedule { rate, warm_up: tune.warm_up, total: training.steps(), falls: true },
+            watch: Watch::new(training.validator, every, tune.patience),
         })
     }
 
@@ -346,19 +369,19 @@ fn slope(
     teacher: Option<&Teacher>,
     part: &mut Part,
     statistics: Statistics,
-) -> Result<Slope, CsamError> {
+) -> Result<LossGradients, CsamError> {
     part.ask(teacher)?;
-    let Part { batch, lesson } = part;
-    let taught = lesson.as_ref().map(|lesson| lesson.mixed(batch)).transpose()?;
+    let Part { batch, soft_targets } = part;
+    let taught = soft_targets.as_ref().map(|soft_targets| soft_targets.mixed(batch)).transpose()?;
     let targets = Targets { labels: batch.labels.as_ref().map(Tensor::shallow_clone), teacher: taught };
     let units = teacher.map(|teacher| teacher.units().clone()).unwrap_or_default();
     let answers = network.answers(&batch.mixed()?, &mut Pass { statistics, ..Pass::default() })?;
     let loss = losses::task(&answers, &targets, &units, &tune.task)?.f_mean(Kind::Float)?;
     let gradients = backward(&loss, &leaves(network))?;
-    Ok(Slope { loss: loss.f_double_value(&[])?, figures: Vec::new(), gradients })
+    Ok(LossGradients { loss: loss.f_double_value(&[])?, figures: Vec::new(), gradients })
 }
 
-impl Phase for Lessons<'_> {
+impl Phase for TrainingPhase<'_> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -377,7 +400,7 @@ impl Phase for Lessons<'_> {
         let gradients = self.weights.gradients(tune.sam, &mut |first| {
             let statistics = if first && moves { normalising.moving() } else { normalising.still() };
             let found = team.run(parts, &|network, teacher, part| slope(tune, network, teacher, part, statistics))?;
-            let Slope { loss, gradients, .. } = Slope::mean(found)?;
+            let LossGradients { loss, gradients, .. } = LossGradients::mean(found)?;
             if first {
                 value = loss;
             }

@@ -15,7 +15,7 @@ use anyhow::Result;
 use crate::cli::{Cli, Command, Shared};
 use crate::interrupt;
 use crate::library;
-use crate::output::{Outcome, Told};
+use crate::output::{Console, Outcome};
 use crate::progress::Progress;
 use crate::run::RESUME;
 use crate::scratch;
@@ -25,7 +25,7 @@ pub(crate) struct Context {
     /// The flags of every command.
     pub(crate) shared: Shared,
     /// Where results go.
-    pub(crate) told: Told,
+    pub(crate) told: Console,
     /// Where progress goes.
     pub(crate) progress: Progress,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Context {
 /// # Errors
 /// One sentence for the user, with its causes behind it.
 pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
-    let context = Context { told: Told::of(&cli.shared), progress: Progress::of(&cli.shared), shared: cli.shared };
+    let context = Context { told: Console::of(&cli.shared), progress: Progress::of(&cli.shared), shared: cli.shared };
     library::announce();
     interrupt::listen(match cli.command {
         Command::Prune(_) | Command::Train(_) => RESUME,

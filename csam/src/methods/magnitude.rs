@@ -1,6 +1,6 @@
 //! The lanes with the largest group norms stay (DepGraph, Fang et al. 2023). Needs no data.
 
-use super::{Choice, Ground, Method};
+use super::{Choice, Method, SearchContext};
 use crate::{
     CsamError,
     train::{Clock, Rehearsal},
@@ -10,12 +10,12 @@ use crate::{
 pub(super) struct Magnitude;
 
 impl Method for Magnitude {
-    fn choose(&self, ground: &Ground<'_>, _: &mut Clock) -> Result<Choice, CsamError> {
-        let kept = ground.allocate(ground.norms, ground.budgets)?;
+    fn choose(&self, context: &SearchContext<'_>, _: &mut Clock) -> Result<Choice, CsamError> {
+        let kept = context.allocate(context.norms, context.budgets)?;
         Ok(Choice { kept, copies: 0, trained: false })
     }
 
-    fn rehearse(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
-        self.choose(ground, clock).map(|_| None)
+    fn rehearse(&self, context: &SearchContext<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
+        self.choose(context, clock).map(|_| None)
     }
 }

@@ -16,13 +16,13 @@ use crate::{
     CsamError,
     network::Network,
     train::{
-        Clock, Rehearsal, portions::Portions, samples::Samples, statistics::Normalising, teacher::Teacher,
+        Clock, Rehearsal, batch_sizes::BatchSizes, samples::Samples, statistics::Normalising, teacher::Teacher,
         team::Replica,
     },
 };
 
 /// What every method is given.
-pub struct Ground<'a> {
+pub struct SearchContext<'a> {
     /// The dense network. A method that trains it leaves the trained weights in it.
     pub network: &'a Network,
     /// What may be removed.
@@ -38,7 +38,7 @@ pub struct Ground<'a> {
     /// Makes copies of both for further threads.
     pub replica: &'a dyn Fn() -> Result<Replica, CsamError>,
     /// Images at once.
-    pub portions: Portions,
+    pub batch_sizes: BatchSizes,
     /// Training pictures.
     pub samples: &'a Arc<Samples>,
     /// The transformations to be robust against.
@@ -76,13 +76,13 @@ pub trait Method {
     ///
     /// # Errors
     /// The budget cannot be met, the network cannot be run, or the user interrupted.
-    fn choose(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Choice, CsamError>;
+    fn choose(&self, context: &SearchContext<'_>, clock: &mut Clock) -> Result<Choice, CsamError>;
 
     /// Computes one step, to see that it can be done and how long it takes; none where there are no steps.
     ///
     /// # Errors
     /// As [`choose`](Self::choose).
-    fn rehearse(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError>;
+    fn rehearse(&self, context: &SearchContext<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError>;
 }
 
 /// The method of this name.
@@ -95,7 +95,7 @@ pub fn named(name: MethodName) -> &'static dyn Method {
     }
 }
 
-impl Ground<'_> {
+impl SearchContext<'_> {
     /// The lanes that stay for given scores under given budgets.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use images::draw;
 
-use super::{Choice, Ground, Method};
+use super::{Choice, Method, SearchContext};
 use crate::{
     CsamError,
     train::{Clock, Rehearsal},
@@ -12,14 +12,14 @@ use crate::{
 pub(super) struct Random;
 
 impl Method for Random {
-    fn choose(&self, ground: &Ground<'_>, _: &mut Clock) -> Result<Choice, CsamError> {
-        let score = |lane| f64::from(draw::unit(&mut draw::rng(ground.seed, "random-score", 0, lane)));
-        let scores: Vec<f64> = (0..ground.lanes.lanes.len() as u64).map(score).collect();
-        let kept = ground.allocate(&scores, ground.budgets)?;
+    fn choose(&self, context: &SearchContext<'_>, _: &mut Clock) -> Result<Choice, CsamError> {
+        let score = |lane| f64::from(draw::unit(&mut draw::rng(context.seed, "random-score", 0, lane)));
+        let scores: Vec<f64> = (0..context.lanes.lanes.len() as u64).map(score).collect();
+        let kept = context.allocate(&scores, context.budgets)?;
         Ok(Choice { kept, copies: 0, trained: false })
     }
 
-    fn rehearse(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
-        self.choose(ground, clock).map(|_| None)
+    fn rehearse(&self, context: &SearchContext<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
+        self.choose(context, clock).map(|_| None)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use images::draw;
 use tch::{Device, Tensor};
 
-use super::{Choice, Ground, Method};
+use super::{Choice, Method, SearchContext};
 use crate::{
     CsamError,
     events::Step,
@@ -31,36 +31,36 @@ pub(super) struct Taylor;
 const BATCH: usize = 128;
 
 impl Method for Taylor {
-    fn choose(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Choice, CsamError> {
-        let (mut scores, copies) = scores(ground, clock)?;
-        if ground.search.allocation != Allocation::Uniform {
-            scores = ground.per_cost(&scores);
+    fn choose(&self, context: &SearchContext<'_>, clock: &mut Clock) -> Result<Choice, CsamError> {
+        let (mut scores, copies) = scores(context, clock)?;
+        if context.search.allocation != Allocation::Uniform {
+            scores = context.per_cost(&scores);
         }
-        Ok(Choice { kept: ground.allocate(&scores, ground.budgets)?, copies, trained: false })
+        Ok(Choice { kept: context.allocate(&scores, context.budgets)?, copies, trained: false })
     }
 
-    fn rehearse(&self, ground: &Ground<'_>, _: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
-        ground.allocate(ground.norms, ground.budgets)?;
-        let batch = prepare(ground.samples, &Recipe::plain(ground.seed, BATCH), 0, ground.device)?;
+    fn rehearse(&self, context: &SearchContext<'_>, _: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
+        context.allocate(context.norms, context.budgets)?;
+        let batch = prepare(context.samples, &Recipe::plain(context.seed, BATCH), 0, context.device)?;
         let begun = Instant::now();
-        add_batch(ground, &batch, ground.seed, &mut vec![0.0; ground.lanes.lanes.len()])?;
+        add_batch(context, &batch, context.seed, &mut vec![0.0; context.lanes.lanes.len()])?;
         let seconds = begun.elapsed().as_secs_f64();
-        Ok(Some(Rehearsal { steps: ground.search.batches as u64, copies: batch.n as u64, seconds }))
+        Ok(Some(Rehearsal { steps: context.search.batches as u64, copies: batch.n as u64, seconds }))
     }
 }
 
-fn scores(ground: &Ground<'_>, clock: &mut Clock) -> Result<(Vec<f64>, u64), CsamError> {
-    let recipe = Recipe::plain(ground.seed, BATCH);
-    let feed = Feed::start(ground.samples.clone(), recipe, 0, ground.device)?;
-    let total = ground.search.batches as u64;
-    let mut sums = vec![0.0; ground.lanes.lanes.len()];
+fn scores(context: &SearchContext<'_>, clock: &mut Clock) -> Result<(Vec<f64>, u64), CsamError> {
+    let recipe = Recipe::plain(context.seed, BATCH);
+    let feed = Feed::start(context.samples.clone(), recipe, 0, context.device)?;
+    let total = context.search.batches as u64;
+    let mut sums = vec![0.0; context.lanes.lanes.len()];
     let mut copies = 0;
     for step in 0..total {
         if clock.stop.is_raised() {
             return Err(CsamError::Interrupted { phase: "taylor", step });
         }
         let batch = feed.next()?;
-        let loss = add_batch(ground, &batch, ground.seed ^ step, &mut sums)?;
+        let loss = add_batch(context, &batch, context.seed ^ step, &mut sums)?;
         copies += batch.n as u64;
         let figures = vec![("loss", loss)];
         clock.events.step(&Step { phase: "taylor", step: step + 1, total, copies, rate: f64::NAN, figures: &figures });
@@ -69,21 +69,22 @@ fn scores(ground: &Ground<'_>, clock: &mut Clock) -> Result<(Vec<f64>, u64), Csa
 }
 
 /// Adds the squared gradients of a batch's micro-batches; gives the mean loss.
-fn add_batch(ground: &Ground<'_>, batch: &Batch, seed: u64, sums: &mut [f64]) -> Result<f64, CsamError> {
+fn add_batch(context: &SearchContext<'_>, batch: &Batch, seed: u64, sums: &mut [f64]) -> Result<f64, CsamError> {
     let mut total = 0.0;
-    let micro = ground.search.taylor.micro as i64;
-    for start in (0..batch.n).step_by(ground.search.taylor.micro) {
+    let micro = context.search.taylor.micro as i64;
+    for start in (0..batch.n).step_by(context.search.taylor.micro) {
         let count = micro.min(batch.n - start);
         let images = batch.images.f_narrow(0, start, count)?;
         let labels = match &batch.labels {
             Some(labels) => Some(labels.f_narrow(0, start, count)?),
             None => None,
         };
-        let mask = Tensor::f_ones([sums.len() as i64], (tch::Kind::Float, ground.device))?.f_set_requires_grad(true)?;
+        let mask =
+            Tensor::f_ones([sums.len() as i64], (tch::Kind::Float, context.device))?.f_set_requires_grad(true)?;
         let masks = Masks { lanes: mask.shallow_clone(), fills: None };
         let mut pass = Pass { masks: Some(&masks), statistics: Statistics::Running, ..Pass::default() };
-        let answers = ground.network.answers(&images, &mut pass)?;
-        let loss = loss(ground, answers, labels, (seed, start as u64))?.f_mean(tch::Kind::Float)?;
+        let answers = context.network.answers(&images, &mut pass)?;
+        let loss = loss(context, answers, labels, (seed, start as u64))?.f_mean(tch::Kind::Float)?;
         total += loss.f_double_value(&[])? * count as f64;
         add_squares(&backward(&loss, &[mask])?[0], sums)?;
     }
@@ -91,15 +92,20 @@ fn add_batch(ground: &Ground<'_>, batch: &Batch, seed: u64, sums: &mut [f64]) ->
 }
 
 /// ℓ of each image.
-fn loss(ground: &Ground<'_>, answers: Answers, labels: Option<Tensor>, at: (u64, u64)) -> Result<Tensor, CsamError> {
+fn loss(
+    context: &SearchContext<'_>,
+    answers: Answers,
+    labels: Option<Tensor>,
+    at: (u64, u64),
+) -> Result<Tensor, CsamError> {
     let labels = match (labels, answers.scores()?) {
         (None, Some(scores)) => Some(scores.f_detach()?.f_argmax(-1, false)?),
         (labels, _) => labels,
     };
     if labels.is_none() {
-        return randomly_summed(&answers, ground.teacher.units(), at, ground.device);
+        return randomly_summed(&answers, context.teacher.units(), at, context.device);
     }
-    losses::task(&answers, &Targets { labels, teacher: None }, ground.teacher.units(), &ground.task)
+    losses::task(&answers, &Targets { labels, teacher: None }, context.teacher.units(), &context.task)
 }
 
 /// The sum of all numbers in their units, each with a random sign: its squared gradient is on average the sum of the

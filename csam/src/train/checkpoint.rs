@@ -28,7 +28,7 @@ pub struct State {
 
 /// Where a phase keeps its checkpoint and how often it writes one.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct CheckpointStore {
     path: PathBuf,
     job: String,
     every: Duration,
@@ -150,8 +150,8 @@ impl State {
     }
 }
 
-impl Keeper {
-    /// A keeper of `folder/NAME.safetensors` for a job, writing every `seconds`.
+impl CheckpointStore {
+    /// Checkpoints as `folder/NAME.safetensors` for a job, writing every `seconds`.
     pub fn new(folder: &Path, name: &str, job: String, seconds: u64) -> Self {
         let path = folder.join(format!("{name}.safetensors"));
         Self { path, job, every: Duration::from_secs(seconds), written: Instant::now() }

@@ -8,7 +8,7 @@ use std::{
 use tch::Device;
 
 use super::{
-    checkpoint::{Keeper, State},
+    checkpoint::{CheckpointStore, State},
     feed::{Feed, Recipe, prepare},
     guard::Guard,
     rate::Chosen,
@@ -80,7 +80,7 @@ pub struct Clock {
     /// Whether the user wants to stop.
     pub stop: Stop,
     /// Where checkpoints go, if anywhere.
-    pub keeper: Option<Keeper>,
+    pub checkpoints: Option<CheckpointStore>,
     /// Where batches are put.
     pub device: Device,
 }
@@ -91,18 +91,19 @@ impl Clock {
     /// # Errors
     /// The checkpoint is damaged or of another job.
     pub fn resume(&mut self, phase: &mut dyn Phase, resume: bool) -> Result<Option<Begun>, CsamError> {
-        let Some(keeper) = self.keeper.as_ref().filter(|_| resume) else { return Ok(None) };
-        let Some(state) = keeper.read()? else { return Ok(None) };
-        let begun = Begun::load(phase, &state).map_err(|reason| CsamError::bad_checkpoint(keeper.path(), reason))?;
+        let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| resume) else { return Ok(None) };
+        let Some(state) = checkpoints.read()? else { return Ok(None) };
+        let begun =
+            Begun::load(phase, &state).map_err(|reason| CsamError::bad_checkpoint(checkpoints.path(), reason))?;
         self.events.note(&format!("continuing {} at step {}", phase.name(), begun.progress.step));
         Ok(Some(begun))
     }
 
     fn write(&mut self, phase: &mut dyn Phase, begun: &Begun) -> Result<(), CsamError> {
-        let Some(keeper) = &mut self.keeper else { return Ok(()) };
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
         let mut state = State::default();
         begun.save(phase, &mut state);
-        keeper.write(&state)
+        checkpoints.write(&state)
     }
 }
 
@@ -191,7 +192,7 @@ fn stretch(
         if outcome.last {
             break;
         }
-        if clock.keeper.as_ref().is_some_and(Keeper::is_due) {
+        if clock.checkpoints.as_ref().is_some_and(CheckpointStore::is_due) {
             clock.write(phase, begun)?;
         }
     }

@@ -4,13 +4,13 @@
 //! tells about each step, writes checkpoints, stops when asked, and goes back when the loss runs away ([`guard`]). What a step does is the phase's own.
 
 pub mod batch_norm;
+pub mod batch_sizes;
 pub mod checkpoint;
 pub mod drive;
 pub mod feed;
 pub mod guard;
 pub mod losses;
 pub mod optimiser;
-pub mod portions;
 pub mod rate;
 pub mod sam;
 pub mod samples;

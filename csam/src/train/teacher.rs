@@ -21,7 +21,7 @@ pub struct Teacher {
 
 /// The teacher's answers t* for one batch.
 #[derive(Debug)]
-pub struct Lesson {
+pub struct SoftTargets {
     /// For the `n` clean images: dense(x).
     pub clean: Answers,
     /// For the transformed copies: `β·dense(x) + (1−β)·dense(x′)`, `draws` × `k` rows; none without copies. A
@@ -49,17 +49,17 @@ impl Teacher {
     ///
     /// # Errors
     /// The network cannot be run.
-    pub fn teach(&self, batch: &Batch) -> Result<Lesson, CsamError> {
+    pub fn teach(&self, batch: &Batch) -> Result<SoftTargets, CsamError> {
         no_grad(|| {
             if batch.k == 0 {
-                return Ok(Lesson { clean: predict(&self.network, &batch.images)?, changed: None });
+                return Ok(SoftTargets { clean: predict(&self.network, &batch.images)?, changed: None });
             }
             let copies = batch.k * batch.draws;
             if self.beta == 1.0 {
                 let clean = predict(&self.network, &batch.clean()?)?;
                 if clean.0.iter().all(|answer| answer.meaning.ranks_images()) {
                     let changed = repeated(&clean.narrow(0, batch.k)?, batch.draws)?;
-                    return Ok(Lesson { clean, changed: Some(changed) });
+                    return Ok(SoftTargets { clean, changed: Some(changed) });
                 }
             }
             let all = predict(&self.network, &batch.images)?;
@@ -67,7 +67,7 @@ impl Teacher {
             let rest = all.narrow(batch.k + copies, batch.n - batch.k)?;
             let seen = all.narrow(batch.k, copies)?;
             let changed = repeated(&front, batch.draws)?.with(&seen, |clean, seen| self.between(clean, seen))?;
-            Ok(Lesson { clean: front.then(&rest)?, changed: Some(changed) })
+            Ok(SoftTargets { clean: front.then(&rest)?, changed: Some(changed) })
         })
     }
 
@@ -85,7 +85,7 @@ fn repeated(answers: &Answers, draws: i64) -> Result<Answers, tch::TchError> {
     answers.map(|answer| answer.values.f_repeat([draws, 1, 1]))
 }
 
-impl Lesson {
+impl SoftTargets {
     /// For [`Batch::mixed`]: the first `k` images transformed, the others clean.
     ///
     /// # Errors

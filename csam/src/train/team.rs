@@ -15,7 +15,7 @@ use tch::{Device, Tensor, no_grad};
 
 use super::{
     feed::Batch,
-    teacher::{Lesson, Teacher},
+    teacher::{SoftTargets, Teacher},
 };
 use crate::{CsamError, events::Figures, network::Network, session::set_operator_threads};
 
@@ -24,14 +24,14 @@ const LEAST: usize = 32;
 
 /// How the threads of a machine share a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shares {
+pub struct Parallelism {
     /// Parts of a batch, computed side by side.
     pub parts: usize,
     /// Threads inside one operator.
     pub threads: usize,
 }
 
-impl Shares {
+impl Parallelism {
     /// As many parts as there are threads, where the images can be dealt out evenly and not too thinly. An accelerator
     /// takes the batch whole.
     pub fn of(threads: usize, images: usize, device: Device) -> Self {
@@ -48,13 +48,13 @@ pub struct Part {
     /// The images.
     pub batch: Batch,
     /// What the teacher says about them, once it was asked.
-    pub lesson: Option<Lesson>,
+    pub soft_targets: Option<SoftTargets>,
 }
 
 impl Part {
     /// Images about which the teacher was not asked yet.
     pub fn of(batch: Batch) -> Self {
-        Self { batch, lesson: None }
+        Self { batch, soft_targets: None }
     }
 
     /// Asks a teacher, once.
@@ -62,8 +62,8 @@ impl Part {
     /// # Errors
     /// The teacher cannot be run.
     pub fn ask(&mut self, teacher: Option<&Teacher>) -> Result<(), CsamError> {
-        if let (None, Some(teacher)) = (&self.lesson, teacher) {
-            self.lesson = Some(teacher.teach(&self.batch)?);
+        if let (None, Some(teacher)) = (&self.soft_targets, teacher) {
+            self.soft_targets = Some(teacher.teach(&self.batch)?);
         }
         Ok(())
     }
@@ -90,18 +90,18 @@ pub struct Team<'a> {
 pub type Work<'a, T> = dyn Fn(&Network, Option<&Teacher>, &mut Part) -> Result<T, CsamError> + Sync + 'a;
 
 impl<'a> Team<'a> {
-    /// A team for the given shares; `replica` makes the copies.
+    /// A team for the given parallelism; `replica` makes the copies.
     ///
     /// # Errors
     /// A copy cannot be made.
     pub fn of(
         network: &'a Network,
         teacher: Option<&'a Teacher>,
-        shares: Shares,
+        parallelism: Parallelism,
         replica: &dyn Fn() -> Result<Replica, CsamError>,
     ) -> Result<Self, CsamError> {
-        let others = (1..shares.parts).map(|_| replica().map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Self { network, teacher, others, threads: shares.threads })
+        let others = (1..parallelism.parts).map(|_| replica().map(Mutex::new)).collect::<Result<_, _>>()?;
+        Ok(Self { network, teacher, others, threads: parallelism.threads })
     }
 
     /// Parts of a step's images, one for each thread of the team.
@@ -171,7 +171,7 @@ fn lock(replica: &Mutex<Replica>) -> MutexGuard<'_, Replica> {
 
 /// What one part came to.
 #[derive(Debug)]
-pub struct Slope {
+pub struct LossGradients {
     /// The loss.
     pub loss: f64,
     /// Further numbers for the log.
@@ -180,7 +180,7 @@ pub struct Slope {
     pub gradients: Vec<Tensor>,
 }
 
-impl Slope {
+impl LossGradients {
     /// The mean over parts of equal size, summed in their order.
     ///
     /// # Errors
@@ -214,28 +214,28 @@ mod tests {
 
     #[test]
     fn parts_count_the_same() {
-        let slope = |loss, gradient: f64| Slope {
+        let slope = |loss, gradient: f64| LossGradients {
             loss,
             figures: vec![("task", 2.0 * loss)],
             gradients: vec![Tensor::from_slice(&[gradient]), Tensor::new()],
         };
-        let mean = Slope::mean(vec![slope(1.0, 0.5), slope(4.0, 2.5)]).unwrap();
+        let mean = LossGradients::mean(vec![slope(1.0, 0.5), slope(4.0, 2.5)]).unwrap();
         assert_eq!((mean.loss, mean.figures[0].1, mean.gradients[0].double_value(&[0])), (2.5, 5.0, 1.5));
         assert!(!mean.gradients[1].defined());
     }
 
     #[test]
     fn images_are_dealt_out_evenly_and_not_thinly() {
-        let shares = |threads, images| {
-            let Shares { parts, threads } = Shares::of(threads, images, Device::Cpu);
+        let parallelism = |threads, images| {
+            let Parallelism { parts, threads } = Parallelism::of(threads, images, Device::Cpu);
             (parts, threads)
         };
-        assert_eq!(shares(2, 128), (2, 1));
-        assert_eq!(shares(16, 128), (4, 4));
-        assert_eq!(shares(3, 128), (1, 3));
-        assert_eq!(shares(2, 63), (1, 2));
-        assert_eq!(shares(2, 20), (1, 2));
-        assert_eq!(shares(1, 1024), (1, 1));
-        assert_eq!(Shares::of(8, 128, Device::Cuda(0)), Shares { parts: 1, threads: 8 });
+        assert_eq!(parallelism(2, 128), (2, 1));
+        assert_eq!(parallelism(16, 128), (4, 4));
+        assert_eq!(parallelism(3, 128), (1, 3));
+        assert_eq!(parallelism(2, 63), (1, 2));
+        assert_eq!(parallelism(2, 20), (1, 2));
+        assert_eq!(parallelism(1, 1024), (1, 1));
+        assert_eq!(Parallelism::of(8, 128, Device::Cuda(0)), Parallelism { parts: 1, threads: 8 });
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What a network is held against.
-pub struct Judge<'a> {
+pub struct Validator<'a> {
     /// Pictures that it is not trained on.
     pub samples: &'a Arc<Samples>,
     /// Whose answers count where there are no labels.
@@ -42,12 +42,12 @@ pub struct Quality {
     pub right: Option<f64>,
 }
 
-impl Judge<'_> {
+impl Validator<'_> {
     /// Judges a network; without pictures, or with nothing to hold it against, there is no judgement.
     ///
     /// # Errors
     /// The network cannot be run.
-    pub fn judge(&self, network: &Network) -> Result<Option<Quality>, CsamError> {
+    pub fn validate(&self, network: &Network) -> Result<Option<Quality>, CsamError> {
         let count = self.samples.len() as f64;
         if self.samples.is_empty() || (self.samples.labels().is_none() && self.teacher.is_none()) {
             return Ok(None);
@@ -85,7 +85,7 @@ fn right(answers: &Answers, labels: Option<&Tensor>, taught: Option<&Answers>) -
 /// Looks at a network in training now and then, keeps the best weights it saw, and says when training has stopped
 /// getting better.
 pub struct Watch<'a> {
-    judge: &'a Judge<'a>,
+    validator: &'a Validator<'a>,
     every: u64,
     patience: u32,
     /// The best look: its loss, the steps done by then, and the weights.
@@ -95,8 +95,8 @@ pub struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Looks every `every` steps (0: never); `patience` looks without a better one end the training (0: never).
-    pub fn new(judge: &'a Judge<'a>, every: u64, patience: u32) -> Self {
-        Self { judge, every, patience, best: None, worse: 0 }
+    pub fn new(validator: &'a Validator<'a>, every: u64, patience: u32) -> Self {
+        Self { validator, every, patience, best: None, worse: 0 }
     }
 
     /// Looks, if it is time after `done` steps; adds what it sees to the figures. True ends the training.
@@ -124,7 +124,7 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// The network cannot be run.
     pub fn look(&mut self, done: u64, network: &Network, weights: &Weights) -> Result<Option<Quality>, CsamError> {
-        let Some(quality) = self.judge.judge(network)? else { return Ok(None) };
+        let Some(quality) = self.validator.validate(network)? else { return Ok(None) };
         let better = self.best.as_ref().is_none_or(|(best, ..)| quality.loss < *best || !best.is_finite());
         self.worse = if better { 0 } else { self.worse + 1 };
         if better {

@@ -9,7 +9,7 @@
 
 pub mod cost;
 pub mod dual;
-mod look;
+mod evaluation;
 pub mod objective;
 pub mod perturb;
 pub mod project;
@@ -19,24 +19,24 @@ use import::lanes::{Allocation, Budget, Kept, Quantity};
 use job::{Control, Perturb, Robustness, Stability, Update};
 use tch::{Device, Kind, Tensor};
 
-use super::{Choice, Ground, Method, taylor::add_squares};
+use super::{Choice, Method, SearchContext, taylor::add_squares};
 use crate::{
     CsamError,
     train::{
         Begun, Clock, Phase, Progress, Rehearsal,
+        batch_sizes::BatchSizes,
         checkpoint::State,
         drive,
         drive::Outcome,
         feed::{Recipe, augment},
-        portions::Portions,
         rate, rehearse,
         schedule::Schedule,
-        team::{Part, Shares, Slope, Team},
+        team::{LossGradients, Parallelism, Part, Team},
         weights::{Weights, leaves},
     },
 };
 use dual::Dual;
-use look::Look;
+use evaluation::Evaluation;
 use perturb::{Start, perturb};
 use project::Projected;
 use scores::Scores;
@@ -52,43 +52,43 @@ const BINARY_FROM: f64 = 0.7;
 pub(super) struct Csam;
 
 impl Method for Csam {
-    fn choose(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Choice, CsamError> {
-        let mut hunt = Hunt::new(ground)?;
-        let (recipe, total) = (recipe(ground, hunt.team.parts()), hunt.total);
-        let begun = match clock.resume(&mut hunt, ground.resume)? {
+    fn choose(&self, context: &SearchContext<'_>, clock: &mut Clock) -> Result<Choice, CsamError> {
+        let mut phase = MaskSearch::new(context)?;
+        let (recipe, total) = (recipe(context, phase.team.parts()), phase.total);
+        let begun = match clock.resume(&mut phase, context.resume)? {
             Some(begun) => begun,
-            None if ground.search.csam.rate.is_none() => {
-                Begun::after(rate::choose(&mut hunt, ground.samples, &recipe, clock)?)
+            None if context.search.csam.rate.is_none() => {
+                Begun::after(rate::choose(&mut phase, context.samples, &recipe, clock)?)
             }
             None => Begun::default(),
         };
-        let Progress { copies, .. } = drive(&mut hunt, ground.samples, &recipe, total, begun, clock)?;
-        Ok(Choice { kept: hunt.settle()?, copies, trained: ground.search.csam.train_weights })
+        let Progress { copies, .. } = drive(&mut phase, context.samples, &recipe, total, begun, clock)?;
+        Ok(Choice { kept: phase.settle()?, copies, trained: context.search.csam.train_weights })
     }
 
-    fn rehearse(&self, ground: &Ground<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
-        let mut hunt = Hunt::new(ground)?;
-        let (recipe, total) = (recipe(ground, hunt.team.parts()), hunt.total);
-        rehearse(&mut hunt, ground.samples, &recipe, total, clock).map(Some)
+    fn rehearse(&self, context: &SearchContext<'_>, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
+        let mut phase = MaskSearch::new(context)?;
+        let (recipe, total) = (recipe(context, phase.team.parts()), phase.total);
+        rehearse(&mut phase, context.samples, &recipe, total, clock).map(Some)
     }
 }
 
 /// Clean images per step.
-fn images(ground: &Ground<'_>) -> usize {
-    let (search, batch) = (&ground.search.csam, ground.portions.search);
+fn images(context: &SearchContext<'_>) -> usize {
+    let (search, batch) = (&context.search.csam, context.batch_sizes.search);
     if search.twin { (batch / (1 + search.draws)).max(1) } else { batch }
 }
 
 /// What one of the parts of a step is given.
-fn recipe(ground: &Ground<'_>, parts: usize) -> Recipe {
-    let job::Csam { twin, draws, .. } = ground.search.csam;
-    let images = images(ground) / parts;
+fn recipe(context: &SearchContext<'_>, parts: usize) -> Recipe {
+    let job::Csam { twin, draws, .. } = context.search.csam;
+    let images = images(context) / parts;
     Recipe {
-        seed: ground.seed ^ SEARCH,
+        seed: context.seed ^ SEARCH,
         batch: images,
-        augment: augment(ground.tune.augment, ground.samples.preprocess()),
-        laws: ground.laws.to_vec(),
-        transformed: if twin || ground.search.csam.robustness != Robustness::None { images } else { 0 },
+        augment: augment(context.tune.augment, context.samples.preprocess()),
+        laws: context.laws.to_vec(),
+        transformed: if twin || context.search.csam.robustness != Robustness::None { images } else { 0 },
         draws,
     }
 }
@@ -97,10 +97,10 @@ fn recipe(ground: &Ground<'_>, parts: usize) -> Recipe {
 const SEARCH: u64 = 0x5ea7_c400_0000_0000;
 
 /// Image-copies of one step: every branch is a forward and backward of its images.
-fn copies_per_step(ground: &Ground<'_>) -> u64 {
-    let (search, batch) = (&ground.search.csam, ground.portions.search as u64);
+fn copies_per_step(context: &SearchContext<'_>) -> u64 {
+    let (search, batch) = (&context.search.csam, context.batch_sizes.search as u64);
     let once = if search.twin {
-        images(ground) as u64 * (1 + search.draws as u64)
+        images(context) as u64 * (1 + search.draws as u64)
     } else {
         let changed = if search.robustness == Robustness::None { 0 } else { search.draws as u64 };
         let moved = u64::from(search.stability != Stability::Off);
@@ -110,15 +110,15 @@ fn copies_per_step(ground: &Ground<'_>) -> u64 {
     once * (1 + u64::from(search.sam > 0.0) + u64::from(search.perturb == Perturb::Gradient))
 }
 
-fn steps(ground: &Ground<'_>) -> u64 {
-    let images = ground.samples.len() as f64;
-    let epochs = ground.search.csam.epochs.unwrap_or(ground.search.csam.share * ground.tune.epochs);
-    ((epochs * images / copies_per_step(ground) as f64).round() as u64).max(u64::from(ground.search.csam.rounds))
+fn steps(context: &SearchContext<'_>) -> u64 {
+    let images = context.samples.len() as f64;
+    let epochs = context.search.csam.epochs.unwrap_or(context.search.csam.share * context.tune.epochs);
+    ((epochs * images / copies_per_step(context) as f64).round() as u64).max(u64::from(context.search.csam.rounds))
 }
 
 /// The search as a phase.
-struct Hunt<'a> {
-    ground: &'a Ground<'a>,
+struct MaskSearch<'a> {
+    context: &'a SearchContext<'a>,
     team: Team<'a>,
     scores: Scores,
     dual: Dual,
@@ -138,62 +138,62 @@ struct Pair {
     flips: usize,
 }
 
-impl<'a> Hunt<'a> {
-    fn new(ground: &'a Ground<'a>) -> Result<Self, CsamError> {
-        let search = &ground.search.csam;
-        let shares = Shares::of(ground.threads, images(ground), ground.device);
-        let team = Team::of(ground.network, Some(ground.teacher), shares, ground.replica)?;
-        let total = steps(ground);
-        let rate = search.rate.unwrap_or_else(|| Portions::rate(RATE, ground.portions.search));
-        let target = ground.allocate(ground.norms, ground.budgets)?;
+impl<'a> MaskSearch<'a> {
+    fn new(context: &'a SearchContext<'a>) -> Result<Self, CsamError> {
+        let search = &context.search.csam;
+        let parallelism = Parallelism::of(context.threads, images(context), context.device);
+        let team = Team::of(context.network, Some(context.teacher), parallelism, context.replica)?;
+        let total = steps(context);
+        let rate = search.rate.unwrap_or_else(|| BatchSizes::rate(RATE, context.batch_sizes.search));
+        let target = context.allocate(context.norms, context.budgets)?;
         let share = target.count() as f64 / target.0.len() as f64;
         Ok(Self {
-            ground,
+            context,
             team,
-            scores: Scores::new(ground.lanes, ground.norms, search, share),
-            dual: Dual::new(ground.budgets.len()),
+            scores: Scores::new(context.lanes, context.norms, search, share),
+            dual: Dual::new(context.budgets.len()),
             weights: match search.train_weights {
-                true => Weights::of(ground.network, ground.tune.momentum, ground.tune.decay)?,
+                true => Weights::of(context.network, context.tune.momentum, context.tune.decay)?,
                 false => Weights::none(),
             },
             schedule: Schedule { rate, warm_up: WARM_UP, total, falls: false },
-            kept: Kept::all(ground.lanes),
+            kept: Kept::all(context.lanes),
             total,
         })
     }
 
     /// The budgets at a step, and whether the step begins a round.
     fn budgets(&self, step: u64) -> (Vec<Budget>, bool) {
-        let rounds = u64::from(self.ground.search.csam.rounds);
-        let length = self.ground.search.csam.ramp * self.total as f64 / rounds as f64;
+        let rounds = u64::from(self.context.search.csam.rounds);
+        let length = self.context.search.csam.ramp * self.total as f64 / rounds as f64;
         let round = |step: u64| if length > 0.0 { ((step as f64 / length) as u64).min(rounds) } else { rounds };
         let begins = round(step) > if step == 0 { 0 } else { round(step - 1) };
         let done = round(step) as f64 / rounds as f64;
-        (cost::ramp(self.ground.lanes, self.ground.budgets, done), begins)
+        (cost::ramp(self.context.lanes, self.context.budgets, done), begins)
     }
 
     /// Brings the mask within a step's budget.
     fn choose_mask(&mut self, budgets: &[Budget], begins: bool) -> Result<(), CsamError> {
-        let update = self.ground.search.csam.update;
+        let update = self.context.search.csam.update;
         if update == Update::Average {
             if !begins {
                 return Ok(());
             }
-            self.scores.close_round(self.ground.lanes, &self.kept.0);
+            self.scores.close_round(self.context.lanes, &self.kept.0);
         }
-        self.kept = self.ground.allocate(&self.scores.ranking(update, &self.kept.0), budgets)?;
+        self.kept = self.context.allocate(&self.scores.ranking(update, &self.kept.0), budgets)?;
         Ok(())
     }
 
     /// Lanes that should flip at a step.
     fn flips(&self, step: u64) -> f64 {
-        let [first, last] = self.ground.search.csam.flips;
+        let [first, last] = self.context.search.csam.flips;
         let done = step as f64 / self.total.max(1) as f64;
         (first + (last - first) * done) * self.kept.count() as f64
     }
 
     fn masks(&self, step: u64, parts: &mut [Part], soft: Option<&Projected>) -> Result<Pair, CsamError> {
-        let search = &self.ground.search.csam;
+        let search = &self.context.search.csam;
         let still = self.values(&self.kept.0, soft);
         let slope = match search.perturb {
             Perturb::None => return Ok(Pair { still, moved: None, flips: 0 }),
@@ -201,11 +201,11 @@ impl<'a> Hunt<'a> {
             Perturb::Uniform | Perturb::Flip => Vec::new(),
         };
         let start = Start {
-            lanes: self.ground.lanes,
+            lanes: self.context.lanes,
             scores: &self.scores.values,
             kept: &self.kept.0,
             flips: self.flips(step),
-            seed: self.ground.seed,
+            seed: self.context.seed,
             step,
         };
         let moved = perturb(search.perturb, &start, &slope);
@@ -217,7 +217,7 @@ impl<'a> Hunt<'a> {
     fn values(&self, mask: &[bool], soft: Option<&Projected>) -> Vec<f32> {
         let value = |lane: usize| {
             let hard = if mask[lane] { 1.0 } else { 0.0 };
-            if !self.ground.search.csam.relaxed {
+            if !self.context.search.csam.relaxed {
                 return hard;
             }
             let own = soft.map_or(self.scores.values[lane], |soft| soft.soft[lane]);
@@ -228,27 +228,34 @@ impl<'a> Hunt<'a> {
 
     /// ∂L/∂m at m.
     fn slope_at(&self, still: &[f32], parts: &mut [Part]) -> Result<Vec<f64>, CsamError> {
-        let Ground { task, device, normalising, .. } = *self.ground;
-        let search = &self.ground.search.csam;
+        let SearchContext { task, device, normalising, .. } = *self.context;
+        let search = &self.context.search.csam;
         let found = self.team.run(parts, &|network, teacher, part| {
-            let look =
-                Look { search, task, normalising, network, still: leaf(still, device)?, moved: None, updates: false };
+            let look = Evaluation {
+                search,
+                task,
+                normalising,
+                network,
+                still: leaf(still, device)?,
+                moved: None,
+                updates: false,
+            };
             look.slope(teacher, part, &[])
         })?;
         let mut slope = vec![0.0; self.kept.0.len()];
-        Slope::mean(found)?.gradients.iter().try_for_each(|gradient| add(gradient, &mut slope))?;
+        LossGradients::mean(found)?.gradients.iter().try_for_each(|gradient| add(gradient, &mut slope))?;
         Ok(slope)
     }
 
     /// The soft mask, where scores are moved by gradient under a projected budget.
     fn project(&self, budgets: &[Budget]) -> Option<Projected> {
-        let search = &self.ground.search.csam;
+        let search = &self.context.search.csam;
         if search.update != Update::Gradient || search.control != Control::Projection {
             return None;
         }
-        let (lanes, scores, temperature) = (self.ground.lanes, &self.scores.values, search.temperature);
+        let (lanes, scores, temperature) = (self.context.lanes, &self.scores.values, search.temperature);
         let whole = budgets.iter().find(|budget| budget.quantity != Quantity::Channels);
-        Some(match (self.ground.search.allocation, whole) {
+        Some(match (self.context.search.allocation, whole) {
             (Allocation::Global | Allocation::Banded, Some(budget)) => {
                 project::to_cost(lanes, scores, budget, temperature)
             }
@@ -264,7 +271,7 @@ impl<'a> Hunt<'a> {
         soft: Option<&Projected>,
         budgets: &[Budget],
     ) -> Result<Option<f64>, CsamError> {
-        let search = &self.ground.search.csam;
+        let search = &self.context.search.csam;
         if search.update == Update::Average {
             return gradients.iter().try_for_each(|g| add_squares(g, self.scores.gathered_mut())).map(|()| None);
         }
@@ -273,7 +280,7 @@ impl<'a> Hunt<'a> {
         let mut by_score = soft.map_or_else(|| by_mask.clone(), |soft| soft.pull_back(&by_mask));
         let mut excess = None;
         if search.control == Control::Dual {
-            excess = Some(self.dual.act(self.ground.lanes, budgets, &self.scores.values, &mut by_score));
+            excess = Some(self.dual.act(self.context.lanes, budgets, &self.scores.values, &mut by_score));
         }
         if step as f64 >= BINARY_FROM * self.total as f64 {
             let share = search.lambda_b / by_score.len() as f64;
@@ -285,16 +292,16 @@ impl<'a> Hunt<'a> {
 
     /// The final mask, within the whole budget.
     fn settle(mut self) -> Result<Kept, CsamError> {
-        let update = self.ground.search.csam.update;
+        let update = self.context.search.csam.update;
         if update == Update::Average {
-            self.scores.close_round(self.ground.lanes, &self.kept.0);
+            self.scores.close_round(self.context.lanes, &self.kept.0);
         }
         let ranking = self.scores.ranking(update, &self.kept.0);
-        Ok(self.ground.allocate(&ranking, self.ground.budgets)?)
+        Ok(self.context.allocate(&ranking, self.context.budgets)?)
     }
 }
 
-impl Phase for Hunt<'_> {
+impl Phase for MaskSearch<'_> {
     fn name(&self) -> &'static str {
         "search"
     }
@@ -304,8 +311,8 @@ impl Phase for Hunt<'_> {
     }
 
     fn step(&mut self, step: u64, parts: &mut [Part]) -> Result<Outcome, CsamError> {
-        let Ground { task, device, normalising, .. } = *self.ground;
-        let search = &self.ground.search.csam;
+        let SearchContext { task, device, normalising, .. } = *self.context;
+        let search = &self.context.search.csam;
         let (budgets, begins) = self.budgets(step);
         self.choose_mask(&budgets, begins)?;
         let soft = self.project(&budgets);
@@ -318,10 +325,10 @@ impl Phase for Hunt<'_> {
                 let weights = if search.train_weights { leaves(network) } else { Vec::new() };
                 let moved = moved.map(|moved| leaf(moved, device)).transpose()?;
                 let updates = first && search.train_weights;
-                Look { search, task, normalising, network, still: leaf(still, device)?, moved, updates }
+                Evaluation { search, task, normalising, network, still: leaf(still, device)?, moved, updates }
                     .slope(teacher, part, &weights)
             })?;
-            let Slope { loss, figures, gradients } = Slope::mean(found)?;
+            let LossGradients { loss, figures, gradients } = LossGradients::mean(found)?;
             told.get_or_insert((loss, figures));
             Ok(gradients)
         })?;
@@ -330,12 +337,12 @@ impl Phase for Hunt<'_> {
         let (by_weight, by_mask) = gradients.split_at(self.weights.len());
         let excess = self.update(step, by_mask, soft.as_ref(), &budgets)?;
         self.weights.step(by_weight, self.schedule.at(step))?;
-        let spent = cost::share(self.ground.lanes, self.ground.budgets, &self.kept.as_numbers());
+        let spent = cost::share(self.context.lanes, self.context.budgets, &self.kept.as_numbers());
         figures.extend([("budget", spent), ("flips", pair.flips as f64), ("lanes", self.kept.count() as f64)]);
         if let Some(excess) = excess {
             figures.extend([("excess", excess), ("dual", self.dual.multiplier())]);
         }
-        Ok(Outcome { loss: value, gradient, copies: copies_per_step(self.ground), figures, last: false })
+        Ok(Outcome { loss: value, gradient, copies: copies_per_step(self.context), figures, last: false })
     }
 
     fn schedule(&mut self) -> Option<&mut Schedule> {

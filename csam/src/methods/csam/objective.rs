@@ -10,7 +10,7 @@ use crate::{
     train::{
         feed::Batch,
         losses::{self, Targets, Units, discrepancy, divergence, jensen_shannon},
-        teacher::Lesson,
+        teacher::SoftTargets,
     },
 };
 
@@ -40,14 +40,15 @@ pub struct Objective {
 pub fn objective(
     (search, task): (&Csam, &Task),
     batch: &Batch,
-    lesson: Option<&Lesson>,
+    soft_targets: Option<&SoftTargets>,
     units: &Units,
     views: &Views,
 ) -> Result<Objective, CsamError> {
     let loss = |answers: &Answers, targets: Targets| losses::task(answers, &targets, units, task);
-    let clean = loss(&views.clean, clean_targets(batch, lesson)?)?;
-    let changed = views.changed.as_ref().map(|answers| loss(answers, changed_targets(batch, lesson)?)).transpose()?;
-    let moved = views.moved.as_ref().map(|answers| loss(answers, clean_targets(batch, lesson)?)).transpose()?;
+    let clean = loss(&views.clean, clean_targets(batch, soft_targets)?)?;
+    let changed =
+        views.changed.as_ref().map(|answers| loss(answers, changed_targets(batch, soft_targets)?)).transpose()?;
+    let moved = views.moved.as_ref().map(|answers| loss(answers, clean_targets(batch, soft_targets)?)).transpose()?;
     let task = task_loss(search, &clean, changed.as_ref(), moved.as_ref())?;
     let mut loss = task.shallow_clone();
     let mut terms = vec![("task", number(&task)?)];
@@ -62,7 +63,7 @@ pub fn objective(
     // Only what is said of whole images should not change with a transformation.
     if let Some(changed) = &views.changed
         && let (Some(clean), Some(changed)) = (views.clean.scores()?, changed.scores()?)
-        && let Some(term) = robustness(search, batch, lesson, &clean, &changed)?
+        && let Some(term) = robustness(search, batch, soft_targets, &clean, &changed)?
     {
         terms.push(("robustness", number(&term)?));
         loss = loss.f_add(&term.f_mul_scalar(search.lambda_r)?)?;
@@ -70,15 +71,15 @@ pub fn objective(
     Ok(Objective { loss, terms })
 }
 
-fn clean_targets(batch: &Batch, lesson: Option<&Lesson>) -> Result<Targets, CsamError> {
+fn clean_targets(batch: &Batch, soft_targets: Option<&SoftTargets>) -> Result<Targets, CsamError> {
     let labels = batch.labels.as_ref().map(Tensor::shallow_clone);
-    let teacher = lesson.map(|lesson| lesson.clean.narrow(0, batch.n)).transpose()?;
+    let teacher = soft_targets.map(|soft_targets| soft_targets.clean.narrow(0, batch.n)).transpose()?;
     Ok(Targets { labels, teacher })
 }
 
-fn changed_targets(batch: &Batch, lesson: Option<&Lesson>) -> Result<Targets, CsamError> {
+fn changed_targets(batch: &Batch, soft_targets: Option<&SoftTargets>) -> Result<Targets, CsamError> {
     let repeated = |labels: &Tensor| labels.f_narrow(0, 0, batch.k)?.f_repeat([batch.draws]);
-    let teacher = lesson.and_then(|lesson| lesson.changed.as_ref());
+    let teacher = soft_targets.and_then(|soft_targets| soft_targets.changed.as_ref());
     let teacher = teacher.map(|changed| changed.narrow(0, batch.k * batch.draws)).transpose()?;
     Ok(Targets { labels: batch.labels.as_ref().map(repeated).transpose()?, teacher })
 }
@@ -129,7 +130,7 @@ fn stability(
 fn robustness(
     search: &Csam,
     batch: &Batch,
-    lesson: Option<&Lesson>,
+    soft_targets: Option<&SoftTargets>,
     clean: &Tensor,
     changed: &Tensor,
 ) -> Result<Option<Tensor>, CsamError> {
@@ -155,19 +156,19 @@ fn robustness(
             z.f_sub(&d)?.f_mul_scalar(t)?.f_logsumexp(0i64, false)?.f_sub_scalar(draws)?.f_div_scalar(t)?
         }
     };
-    Ok(Some(mean_where_right(&per_image, batch, lesson, clean)?))
+    Ok(Some(mean_where_right(&per_image, batch, soft_targets, clean)?))
 }
 
 /// The mean over images whose clean prediction is right, since the certificate counts only those.
 fn mean_where_right(
     values: &Tensor,
     batch: &Batch,
-    lesson: Option<&Lesson>,
+    soft_targets: Option<&SoftTargets>,
     clean: &Tensor,
 ) -> Result<Tensor, CsamError> {
-    let wanted = match (&batch.labels, lesson) {
+    let wanted = match (&batch.labels, soft_targets) {
         (Some(labels), _) => labels.shallow_clone(),
-        (None, Some(lesson)) => losses::scores(&lesson.clean)?.f_argmax(-1, false)?,
+        (None, Some(soft_targets)) => losses::scores(&soft_targets.clean)?.f_argmax(-1, false)?,
         (None, None) => return Err(CsamError::NothingToLearn),
     };
     let right = clean.f_detach()?.f_argmax(-1, false)?.f_eq_tensor(&wanted)?.f_to_kind(Kind::Float)?;

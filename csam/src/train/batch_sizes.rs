@@ -13,21 +13,21 @@ const FEW: usize = 8;
 const STEPS: usize = 16;
 /// Bytes that the values of a step, and their gradients, may take.
 const MEMORY: usize = 3 << 30;
-/// Images of a look without gradients.
-const LOOK: usize = 256;
+/// Images at once without gradients.
+const INFERENCE: usize = 256;
 
 /// Images at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Portions {
+pub struct BatchSizes {
     /// In a step of the search, all branches of an image counted once each.
     pub search: usize,
     /// In a step of the tuning.
     pub tune: usize,
     /// Where nothing is kept for gradients.
-    pub look: usize,
+    pub inference: usize,
 }
 
-impl Portions {
+impl BatchSizes {
     /// For so many training pictures, in a network that keeps so many bytes of an image for its gradients.
     pub fn of(job: &Job, pictures: usize, bytes: usize) -> Self {
         let fitting = MEMORY / bytes.saturating_mul(2).max(1);
@@ -35,7 +35,11 @@ impl Portions {
         let usual = usual.min(fitting).max(2);
         let usual = 1 << usual.ilog2();
         let tune = job.tune.batch.unwrap_or(usual).min(pictures.max(1));
-        Self { search: job.search.csam.batch.unwrap_or(usual), tune, look: fitting.saturating_mul(4).clamp(1, LOOK) }
+        Self {
+            search: job.search.csam.batch.unwrap_or(usual),
+            tune,
+            inference: fitting.saturating_mul(4).clamp(1, INFERENCE),
+        }
     }
 
     /// A rate that is right for [`USUAL`] images a step, for another number of images (Goyal et al. 2017: in proportion).
@@ -60,18 +64,18 @@ mod tests {
 
     #[test]
     fn small_images_go_in_the_usual_number_and_large_ones_in_what_fits() {
-        let portions = |pictures, bytes| Portions::of(&job(serde_json::json!({})), pictures, bytes);
-        assert_eq!(portions(45_000, 3 << 20), Portions { search: 128, tune: 128, look: 256 });
-        assert_eq!(portions(600, 3 << 20).tune, 32);
-        assert_eq!(portions(600, 100 << 20).tune, 8);
-        assert_eq!(portions(600, 4 << 30), Portions { search: 2, tune: 2, look: 1 });
-        assert_eq!(portions(3, 1).tune, 3);
+        let batch_sizes = |pictures, bytes| BatchSizes::of(&job(serde_json::json!({})), pictures, bytes);
+        assert_eq!(batch_sizes(45_000, 3 << 20), BatchSizes { search: 128, tune: 128, inference: 256 });
+        assert_eq!(batch_sizes(600, 3 << 20).tune, 32);
+        assert_eq!(batch_sizes(600, 100 << 20).tune, 8);
+        assert_eq!(batch_sizes(600, 4 << 30), BatchSizes { search: 2, tune: 2, inference: 1 });
+        assert_eq!(batch_sizes(3, 1).tune, 3);
     }
 
     #[test]
     fn what_is_asked_for_is_done() {
         let asked = job(serde_json::json!({ "tune": { "batch": 500 }, "search": { "batch": 7 } }));
-        let portions = Portions::of(&asked, 600, 1 << 30);
-        assert_eq!((portions.tune, portions.search), (500, 7));
+        let batch_sizes = BatchSizes::of(&asked, 600, 1 << 30);
+        assert_eq!((batch_sizes.tune, batch_sizes.search), (500, 7));
     }
 }

@@ -1,4 +1,4 @@
-//! One look at a part of a batch: every branch of the network that the loss asks for, the loss, and its gradients.
+//! One evaluation of a part of a batch: every branch of the network that the loss asks for, the loss, and its gradients.
 
 use job::{Csam, Stability, Task};
 use tch::Tensor;
@@ -11,13 +11,13 @@ use crate::{
         feed::Batch,
         statistics::Normalising,
         teacher::Teacher,
-        team::{Part, Slope},
+        team::{LossGradients, Part},
         weights::backward,
     },
 };
 
-/// What is looked at.
-pub(super) struct Look<'a> {
+/// What is evaluated.
+pub(super) struct Evaluation<'a> {
     pub search: &'a Csam,
     pub task: Task,
     pub normalising: Normalising,
@@ -30,25 +30,25 @@ pub(super) struct Look<'a> {
     pub updates: bool,
 }
 
-impl Look<'_> {
+impl Evaluation<'_> {
     /// The loss and its gradients by the given weights and by the masks behind them.
     pub(super) fn slope(
         &self,
         teacher: Option<&Teacher>,
         part: &mut Part,
         weights: &[Tensor],
-    ) -> Result<Slope, CsamError> {
+    ) -> Result<LossGradients, CsamError> {
         if self.task.distil > 0.0 {
             part.ask(teacher)?;
         }
         let views = self.views(&part.batch)?;
         let units = teacher.map(|teacher| teacher.units().clone()).unwrap_or_default();
         let asked = (self.search, &self.task);
-        let Objective { loss, terms } = objective(asked, &part.batch, part.lesson.as_ref(), &units, &views)?;
+        let Objective { loss, terms } = objective(asked, &part.batch, part.soft_targets.as_ref(), &units, &views)?;
         let leaves: Vec<Tensor> =
             weights.iter().chain([&self.still]).chain(&self.moved).map(Tensor::shallow_clone).collect();
         let gradients = backward(&loss, &leaves)?;
-        Ok(Slope { loss: loss.f_double_value(&[])?, figures: terms, gradients })
+        Ok(LossGradients { loss: loss.f_double_value(&[])?, figures: terms, gradients })
     }
 
     /// All branches that the loss asks for. Only the clean one moves statistics.
