@@ -66,7 +66,7 @@ fn from_elsewhere() -> Vec<u8> {
     let x = net.node("Conv", &[&x, &w], vec![ints("pads", &[1, 1, 1, 1])]);
     let mut each = |name: &str, value: f32| net.drawn(name, &[8], value, 0.0);
     let [scale, shift, mean, variance] =
-        [each("scale", 1.0), each("shift", 0.5), each("mean", 2.0), each("variance", 25.0)];
+        [each("scale", 1.0), each("shift", 0.5), each("mean", 2.0), each("variance", 100.0)];
     let x = net.node("BatchNormalization", &[&x, &scale, &shift, &mean, &variance], vec![]);
     let x = net.node("Relu", &[&x], vec![]);
     let w = net.drawn("map", &[2, 8, 1, 1], 0.0, 0.4);
@@ -189,7 +189,7 @@ fn a_network_that_its_batches_do_not_explain_keeps_its_stored_statistics() {
         tuned(&bench, "model.onnx", settings).1[0]
     };
     // The network learns from itself: there is nothing to make good.
-    assert!(first("batch") > 0.25 && first("auto") < 1e-6, "{} {}", first("batch"), first("auto"));
+    assert!(first("batch") > 3.0 && first("auto") < 1e-6, "{} {}", first("batch"), first("auto"));
     let plan = std::fs::read_to_string(bench.path("out/plan.json")).unwrap();
     assert!(!plan.contains("\"mean\"") && !plan.contains("\"variance\""), "{plan}");
     let job = bench.job("search", json!({ "labels": false, "tune": { "batch": 24 }, "search": { "rounds": 2 } }));

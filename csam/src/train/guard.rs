@@ -12,8 +12,9 @@ use crate::CsamError;
 
 /// A loss is far above its start from this many times on.
 const FAR: f64 = 10.0;
-/// A start below this counts as this: it is about what a network that knows nothing costs.
-const IGNORANCE: f64 = 1.0;
+/// A start below this counts as this: it is about what a network that knows nothing costs, as a cross-entropy or at a
+/// raised temperature.
+const IGNORANCE: f64 = 10.0;
 /// Steps whose mean loss is the start.
 const FIRST: u64 = 5;
 /// How often a phase may go back.
