@@ -25,13 +25,16 @@ pub struct Runtime {
     pub home: Home,
 }
 
+/// What loading a model gives.
+pub type Loaded = Result<Box<dyn Session>, CertifyError>;
+
 /// Where a runtime works.
 #[derive(Debug)]
 pub enum Home {
     /// In this process, or in a child that is the same program.
     Here {
         /// Loads a model.
-        load: fn(&Path, Options) -> Result<Box<dyn Session>, CertifyError>,
+        load: fn(&Path, Options) -> Loaded,
         /// Its version; the error says why it cannot be used.
         version: fn() -> Result<String, CertifyError>,
         /// Its library, where it is not part of this program.
@@ -77,7 +80,7 @@ impl Kind {
 ///
 /// # Errors
 /// When the runtime refuses the file, or works in another process.
-pub fn load(kind: Kind, model: &Path, options: Options) -> Result<Box<dyn Session>, CertifyError> {
+pub fn load(kind: Kind, model: &Path, options: Options) -> Loaded {
     match kind.home {
         Home::Here { load, .. } => load(model, options),
         Home::Torch => Err(CertifyError::NotInProcess { runtime: kind.name() }),
