@@ -26,7 +26,7 @@ pub struct Runtime {
 }
 
 /// What loading a model gives.
-pub type Loaded = Result<Box<dyn Session>, CertifyError>;
+pub(super) type Loaded = Result<Box<dyn Session>, CertifyError>;
 
 /// Where a runtime works.
 #[derive(Debug)]
