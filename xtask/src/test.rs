@@ -15,7 +15,8 @@ use crate::command::{built, cargo, output, run, workspace};
 use crate::native::{LIBTORCH, ONNXRUNTIME};
 
 /// `espalier` and the rooms it is made of.
-const WITHOUT_TORCH: &str = "-p espalier -p espalier-import -p espalier-images -p espalier-export -p espalier-certify";
+const WITHOUT_TORCH: &str =
+    "-p espalier -p espalier-import -p espalier-images -p espalier-job -p espalier-export -p espalier-certify";
 
 /// The rest, and `espalier` again: with `espalier-torch` beside it, its tests
 /// go the whole way.
