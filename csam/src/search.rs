@@ -18,7 +18,9 @@ use crate::{
     setup::{Reading, Setup},
     train::{
         Clock, Rehearsal,
+        batch_sizes::BatchSizes,
         feed::{Recipe, prepare},
+        losses::Units,
         statistics::Normalising,
         teacher::units,
         team::{Parallelism, Replica},
@@ -38,8 +40,9 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
     let network = setup.trainable(job)?;
     let mut clock = setup.clock(job, "search", events, stop)?;
     let method = named(job.search.method());
-    let normalising = normalising(job, &setup, &network, &mut clock)?;
-    let choice = with_context(job, &setup, &network, normalising, |context| method.choose(context, &mut clock))?;
+    let dense = Dense::of(job, &setup, &network)?;
+    let normalising = dense.normalising(&mut clock)?;
+    let choice = dense.with_context(normalising, |context| method.choose(context, &mut clock))?;
     let origin =
         format!("{}, {:?} widths, seed {}", job.search.method(), job.search.allocation, job.seed).to_lowercase();
     let mut plan = Plan::from_kept(&setup.subject.model.graph, &setup.lanes, &choice.kept, origin);
@@ -59,53 +62,66 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
 /// As [`search`].
 pub(crate) fn rehearse(job: &Job, setup: &Setup, clock: &mut Clock) -> Result<Option<Rehearsal>, CsamError> {
     let network = setup.copy()?;
-    with_context(job, setup, &network, Normalising::ByBatch, |context| {
-        named(job.search.method()).rehearse(context, clock)
-    })
+    // A step takes as long by either statistics.
+    Dense::of(job, setup, &network)?
+        .with_context(Normalising::ByBatch, |context| named(job.search.method()).rehearse(context, clock))
 }
 
-/// Does something with all that a method is given.
-fn with_context<T>(
-    job: &Job,
-    setup: &Setup,
-    network: &Network,
-    normalising: Normalising,
-    work: impl FnOnce(&SearchContext<'_>) -> Result<T, CsamError>,
-) -> Result<T, CsamError> {
-    setup.check_answers(network)?;
-    let batch_sizes = setup.batch_sizes(job, network)?;
-    let units = units(network, &setup.train, batch_sizes.inference, setup.device)?;
-    let teach = || setup.teacher(&setup.subject, job.search_task().beta, units.clone());
-    work(&SearchContext {
-        batch_sizes,
-        normalising,
-        network,
-        lanes: &setup.lanes,
-        norms: &score::magnitude(&setup.subject.model.graph, &setup.lanes)?,
-        budgets: &budgets(job)?,
-        teacher: &teach()?,
-        replica: &|| Ok(Replica { network: setup.copy()?, teacher: Some(teach()?) }),
-        samples: &setup.train,
-        laws: &setup.laws,
-        search: &job.search,
-        task: job.search_task(),
-        tune: &job.tune,
-        seed: job.seed,
-        resume: job.resume,
-        threads: job.threads,
-        device: setup.device,
-    })
+/// The dense network, ready to be searched.
+struct Dense<'a> {
+    job: &'a Job,
+    setup: &'a Setup,
+    network: &'a Network,
+    batch_sizes: BatchSizes,
+    units: Units,
 }
 
-/// What normalisations do in the steps of a method that takes steps.
-fn normalising(job: &Job, setup: &Setup, network: &Network, clock: &mut Clock) -> Result<Normalising, CsamError> {
-    if job.search.method() != MethodName::Csam {
-        return Ok(Normalising::AsStored);
+impl<'a> Dense<'a> {
+    fn of(job: &'a Job, setup: &'a Setup, network: &'a Network) -> Result<Self, CsamError> {
+        setup.check_answers(network)?;
+        let batch_sizes = setup.batch_sizes(job, network)?;
+        let units = units(network, &setup.train, batch_sizes.inference, setup.device)?;
+        Ok(Self { job, setup, network, batch_sizes, units })
     }
-    let batch_sizes = setup.batch_sizes(job, network)?;
-    let units = units(network, &setup.train, batch_sizes.inference, setup.device)?;
-    let images = batch_sizes.search / Parallelism::of(job.threads, batch_sizes.search, setup.device).parts;
-    setup.normalising(job, network, images, &units, &mut clock.events)
+
+    /// What normalisations do in the steps of a method that takes steps.
+    fn normalising(&self, clock: &mut Clock) -> Result<Normalising, CsamError> {
+        let Self { job, setup, network, batch_sizes, units } = self;
+        if job.search.method() != MethodName::Csam {
+            return Ok(Normalising::AsStored);
+        }
+        let images = batch_sizes.search / Parallelism::of(job.threads, batch_sizes.search, setup.device).parts;
+        setup.normalising(job, network, images, units, &job.search_task(), &mut clock.events)
+    }
+
+    /// Does something with all that a method is given.
+    fn with_context<T>(
+        &self,
+        normalising: Normalising,
+        work: impl FnOnce(&SearchContext<'_>) -> Result<T, CsamError>,
+    ) -> Result<T, CsamError> {
+        let Self { job, setup, network, batch_sizes, ref units } = *self;
+        let teach = || setup.teacher(&setup.subject, job.search_task().beta, units.clone());
+        work(&SearchContext {
+            batch_sizes,
+            normalising,
+            network,
+            lanes: &setup.lanes,
+            norms: &score::magnitude(&setup.subject.model.graph, &setup.lanes)?,
+            budgets: &budgets(job)?,
+            teacher: &teach()?,
+            replica: &|| Ok(Replica { network: setup.copy()?, teacher: Some(teach()?) }),
+            samples: &setup.train,
+            laws: &setup.laws,
+            search: &job.search,
+            task: job.search_task(),
+            tune: &job.tune,
+            seed: job.seed,
+            resume: job.resume,
+            threads: job.threads,
+            device: setup.device,
+        })
+    }
 }
 
 fn budgets(job: &Job) -> Result<Vec<Budget>, CsamError> {

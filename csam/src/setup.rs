@@ -8,7 +8,7 @@ use images::{
     laws::Law,
 };
 use import::{lanes::Lanes, ops::Role};
-use job::Job;
+use job::{Job, Task};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -141,10 +141,11 @@ impl Setup {
         dense: &Network,
         images: usize,
         units: &Units,
+        task: &Task,
         events: &mut Events,
     ) -> Result<Normalising, CsamError> {
         let (pictures, recipe) = ((&*self.train, self.device), self.recipe(job, images));
-        let (found, apart) = Normalising::of(job.tune.normalise, dense, pictures, &recipe, units, &job.tune.task)?;
+        let (found, apart) = Normalising::of(job.tune.normalise, dense, pictures, &recipe, units, task)?;
         if let (Normalising::AsStored, Some(apart)) = (found, apart) {
             events.note(&format!(
                 "batch normalisations keep their stored statistics, since those of these pictures alone change the dense \

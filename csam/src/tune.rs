@@ -150,11 +150,11 @@ fn normalising(
     match distillation {
         Some(distillation) => {
             let dense = setup.as_trained(&distillation.subject, job)?;
-            setup.normalising(job, &dense, images, &distillation.units, events)
+            setup.normalising(job, &dense, images, &distillation.units, &job.tune.task, events)
         }
         None => {
             let units = units(network, &setup.train, batch_sizes.inference, setup.device)?;
-            setup.normalising(job, network, images, &units, events)
+            setup.normalising(job, network, images, &units, &job.tune.task, events)
         }
     }
 }

@@ -5,7 +5,10 @@ mod support;
 
 use certify::agreement::twin::Check;
 use export::Tensors;
-use fixtures::{models::small, needs};
+use fixtures::{
+    models::{Builder, Dim, int, small},
+    needs,
+};
 use import::lanes::{Replacement, TensorShape};
 use support::{Case, cases, run, twin_of};
 
@@ -82,4 +85,23 @@ fn slim_equals_masked_on_models_of_others() {
         let report = run(&case, &twin_of(&case, &case.plan(&case.half(1), true), &Tensors::default()));
         assert!(report.passed(), "{name}: {report:?}");
     }
+}
+
+#[test]
+fn a_tensor_without_elements_has_lanes_too() {
+    if !needs::onnx_runtime() {
+        return;
+    }
+    let mut net = Builder::new("empty", 13, 1);
+    let x = net.input("x", &[Dim::Symbol("n"), Dim::Is(4)]);
+    let [first, second] =
+        [("first", [6, 4]), ("second", [3, 6])].map(|(name, shape)| net.drawn(name, &shape, 0.0, 0.5));
+    let nothing = net.stored("nothing", &[0, 6], &[]);
+    let x = net.node("Gemm", &[&x, &first], vec![int("transB", 1)]);
+    let x = net.node("Concat", &[&nothing, &x], vec![int("axis", 0)]);
+    let y = net.node("Gemm", &[&x, &second], vec![int("transB", 1)]);
+    net.output(&y, &[Dim::Symbol("n"), Dim::Is(3)]);
+    let case = Case::new("empty", net.finish());
+    assert_eq!(case.lanes.lanes.len(), 6, "{:?}", case.lanes.pins);
+    assert!(run(&case, &twin_of(&case, &case.plan(&case.half(0), false), &Tensors::default())).passed());
 }

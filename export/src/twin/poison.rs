@@ -27,6 +27,10 @@ pub(super) fn spread(
             continue;
         }
         let shape = &draft.model.graph.stored(stored).tensor.shape;
+        // Nothing to overwrite, and its other sizes may be any.
+        if shape.contains(&0) {
+            continue;
+        }
         let mut dropped: Vec<Vec<bool>> = shape.iter().map(|&n| vec![false; n]).collect();
         for (axis, kept) in places.of_value(value).filter(|&(axis, _)| !spared.contains(&(value, axis))) {
             dropped[axis] = vec![true; shape[axis]];
