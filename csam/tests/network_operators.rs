@@ -45,6 +45,33 @@ fn convolutions() {
 }
 
 #[test]
+fn transposed_convolutions() {
+    let spread = |shape: &[usize], weight: &[usize]| Single::new("ConvTranspose", 11, shape).constant(weight, 0.0);
+    let plain = || spread(&image(), &[4, 6, 3, 3]);
+    let doubled = || plain().ints("strides", &[2, 2]);
+    check(vec![
+        plain(),
+        plain().constant(&[6], 0.5).ints("pads", &[1, 1, 1, 1]),
+        plain().ints("pads", &[0, 1, 2, 0]),
+        doubled().constant(&[6], 0.5).ints("pads", &[1, 1, 1, 1]).ints("output_padding", &[1, 1]),
+        doubled().constant(&[6], 0.5).ints("output_padding", &[1, 0]),
+        doubled().constant(&[6], 0.5).ints("output_shape", &[18, 16]),
+        doubled().ints("output_shape", &[18, 16]).text("auto_pad", "SAME_UPPER"),
+        doubled().ints("output_shape", &[18, 16]).text("auto_pad", "SAME_LOWER"),
+        doubled().constant(&[6], 0.5).ints("output_shape", &[20, 18]).ints("output_padding", &[1, 1]),
+        doubled().text("auto_pad", "SAME_UPPER"),
+        doubled().text("auto_pad", "SAME_LOWER"),
+        doubled().text("auto_pad", "VALID"),
+        spread(&image(), &[4, 6, 1, 1]).constant(&[6], 0.5).ints("strides", &[3, 2]),
+        plain().ints("dilations", &[2, 3]).ints("pads", &[2, 3, 2, 3]),
+        spread(&image(), &[4, 1, 3, 3]).int("group", 4).ints("strides", &[2, 2]),
+        spread(&image(), &[4, 3, 2, 2]).constant(&[6], 0.5).int("group", 2).ints("kernel_shape", &[2, 2]),
+        spread(&[2, 3, 11], &[3, 5, 4]).ints("pads", &[1, 2]).ints("strides", &[3]),
+        spread(&[1, 2, 5, 6, 4], &[2, 3, 2, 3, 2]).ints("strides", &[2, 1, 2]),
+    ]);
+}
+
+#[test]
 fn matrix_products() {
     let gemm = |weight: &[usize]| Single::new("Gemm", 13, &[3, 5]).constant(weight, 0.0);
     check(vec![

@@ -6,7 +6,7 @@ mod support;
 use bytes::Bytes;
 use export::{CutAxis, Tensors, Twin};
 use fixtures::{
-    models::{Conv, Dim, Feature, Init, Layers, ints},
+    models::{Conv, Dim, Feature, Init, Layers, int, ints},
     needs,
 };
 use import::{
@@ -46,7 +46,22 @@ fn further() -> Vec<Case> {
     let flat = net.builder.node("Reshape", &[&x.name, &shape], vec![]);
     let scores = net.linear("fc", &flat, 96, 5);
     let reshape = net.finish(&scores, BATCH);
-    vec![Case::new("prelu", prelu), Case::new("channels-last", channels_last), Case::new("reshape", reshape)]
+    let mut net = Layers::new("transposed", 13, 0, Init::Lively);
+    let x = net.pictures(BATCH, 3, 8);
+    let mut x = net.block("first", &x, 8, Conv::bare(3));
+    for (name, groups) in [("plain", 1), ("lockstep", 2), ("whole", 8)] {
+        let weight = net.builder.drawn(&format!("{name}.weight"), &[8, 8 / groups as usize, 3, 3], 0.0, 0.2);
+        let bias = net.builder.drawn(&format!("{name}.bias"), &[8], 0.0, 0.2);
+        let attributes = vec![int("group", groups), ints("pads", &[1; 4])];
+        x.name = net.builder.node("ConvTranspose", &[&x.name, &weight, &bias], attributes);
+    }
+    let transposed = net.classify(&x, 5, BATCH);
+    vec![
+        Case::new("transposed", transposed),
+        Case::new("prelu", prelu),
+        Case::new("channels-last", channels_last),
+        Case::new("reshape", reshape),
+    ]
 }
 
 /// An error in the cut of one tensor along one axis.

@@ -4,7 +4,7 @@
 //! convolution's weight and bias when the network is written.
 
 use import::graph::{Node, ValueId};
-use import::ops::Role;
+use import::ops::{Role, contraction_of};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::lower::Builder;
@@ -71,7 +71,9 @@ impl Builder<'_> {
             let name = &self.graph.value(value?).name;
             self.leaves.iter().position(|leaf| leaf.name == *name)
         };
-        let (Some(weight), Some(bias)) = (leaf(node.input(1)), leaf(node.input(2))) else { return Ok(()) };
+        let Some(sums) = contraction_of(self.graph, node, 0) else { return Ok(()) };
+        let bias = sums.bias.and_then(|bias| node.input(bias));
+        let (Some(weight), Some(bias)) = (leaf(node.input(sums.weight)), leaf(bias)) else { return Ok(()) };
         let Some(step) = self.steps.last_mut().filter(|step| step.op.folds()) else { return Ok(()) };
         let Some(output) = step.outputs.first_mut() else { return Ok(()) };
         let after = output.replace(self.values);

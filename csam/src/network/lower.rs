@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use import::graph::{Code, Node, NodeId, Origin, Refusal, StoredId, ValueId};
 use import::lanes::{Lanes, Parameter, parameters};
-use import::ops::NEWEST_OPSET;
+use import::ops::{Family, NEWEST_OPSET};
 use import::{Graph, Model};
 use tch::{Device, Tensor, no_grad};
 
 use super::inserted::Inserted;
 use super::masks::Reading;
 use super::op::{Frame, Inputs, Op};
-use super::ops::{self, Kind, Row};
+use super::ops::{self, Row};
 use super::step::{Source, Step};
 use super::store::Leaf;
 use super::view::View;
@@ -96,7 +96,7 @@ impl<'a> Builder<'a> {
             let Some(op) = builder.resolve(node, row) else { continue };
             let read = readings.remove(&id).unwrap_or_default();
             if builder.evaluate(node, op.as_ref())?
-                || (row.kind == Kind::Normalisation && builder.fold_into_maker(node)?)
+                || (ops::family(node) == Family::Normalisation && builder.fold_into_maker(node)?)
             {
                 continue;
             }
@@ -142,7 +142,8 @@ impl<'a> Builder<'a> {
         let name = node.to_string();
         let opaque = model.refusals.iter().find(|refusal| refusal.node == name && node.row.is_none());
         let refused = opaque.filter(|refusal| refusal.code != Code::UnknownOperator);
-        let row = ops::row(&node.domain, &node.op).filter(|_| refused.is_none() && node.opset <= NEWEST_OPSET);
+        let row =
+            ops::row(&node.domain, &node.op, node.opset).filter(|_| refused.is_none() && node.opset <= NEWEST_OPSET);
         if row.is_none() {
             self.refusals.push(refused.cloned().unwrap_or_else(|| ops::without_lowering(node)));
         }

@@ -77,9 +77,14 @@ pub(super) trait Op: Send {
         false
     }
 
+    /// The weight that gives `scale · y` instead of `y`, one scale per channel of output 0.
+    fn scale_weight(&self, _weight: &Tensor, _scale: &Tensor) -> Torch<Tensor> {
+        Err(TchError::Shape("this operator's output is not scaled by its weight".to_owned()))
+    }
+
     /// Weight and bias (inputs 1 and 2) that give `scale · y + shift` instead of `y`.
     fn fold(&self, weight: &Tensor, bias: Option<&Tensor>, scale: &Tensor, shift: &Tensor) -> Torch<[Tensor; 2]> {
-        let scaled = weight.f_mul(&along(scale, 0, weight.dim())?)?;
+        let scaled = self.scale_weight(weight, scale)?;
         let shift = match bias {
             Some(bias) => bias.f_mul(scale)?.f_add(shift)?,
             None => shift.shallow_clone(),

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 
 use import::Graph;
 use import::graph::{Node, NodeId, Origin, StoredId, ValueId};
+use import::ops::{Family, contraction_of};
 
-use super::ops::{self, Kind};
+use super::ops::family;
 
-fn kind(node: &Node) -> Kind {
-    ops::row(&node.domain, &node.op).map_or(Kind::Other, |row| row.kind)
+/// Whether learned features come out of a node, whatever goes in.
+fn learns(node: &Node) -> bool {
+    matches!(family(node), Family::Contraction | Family::Normalisation | Family::Standardisation)
 }
 
 /// Stored operands that are no parameters: those of the preprocessing, and tables of places.
@@ -26,7 +28,7 @@ fn tables(graph: &Graph) -> impl Iterator<Item = StoredId> {
         let stored = graph.stored(*id);
         let mut readers = graph.value(stored.value).readers.iter();
         let varies = stored.tensor.shape.iter().filter(|&&extent| extent > 1).count() > 1;
-        varies && readers.all(|&(reader, _)| kind(graph.node(reader)) == Kind::Pointwise)
+        varies && readers.all(|&(reader, _)| family(graph.node(reader)).is_pointwise())
     };
     (0..graph.stored.len()).map(|position| StoredId(position as u32)).filter(is_table)
 }
@@ -43,11 +45,11 @@ fn preprocessing(graph: &Graph) -> HashSet<StoredId> {
             Origin::Stored(id) => Some(id),
             _ => None,
         });
-        match kind(node) {
-            Kind::Pointwise if reads_raw => settings.extend(stored),
-            _ => learned.extend(stored),
+        match reads_raw && family(node).is_pointwise() {
+            true => settings.extend(stored),
+            false => learned.extend(stored),
         }
-        if reads_raw && matches!(kind(node), Kind::Pointwise | Kind::Other) {
+        if reads_raw && !learns(node) {
             raw.extend(node.outputs.iter().flatten());
         }
     }
@@ -63,7 +65,8 @@ pub(super) fn unnormalised(graph: &Graph) -> HashSet<NodeId> {
             .is_some_and(|value| matches!(value.origin, Origin::Stored(_)) && value.readers.len() == 1)
     };
     let folded = graph.nodes().filter(|(_, node)| {
-        kind(node) == Kind::Contraction && own(node.input(1)) && own(node.input(2)) && !followed(graph, node)
+        let inputs = contraction_of(graph, node, 0).and_then(|sums| Some([sums.weight, sums.bias?]));
+        inputs.is_some_and(|inputs| inputs.iter().all(|&input| own(node.input(input)))) && !followed(graph, node)
     });
     folded.map(|(id, _)| id).collect()
 }
@@ -78,11 +81,11 @@ fn followed(graph: &Graph, node: &Node) -> bool {
         }
         for &(reader, _) in &graph.value(value).readers {
             let next = graph.node(reader);
-            match kind(next) {
-                Kind::Normalisation | Kind::Standardisation => return true,
-                Kind::Contraction => {}
-                Kind::Pointwise | Kind::Other if seen.insert(reader) => open.extend(next.outputs.iter().flatten()),
-                Kind::Pointwise | Kind::Other => {}
+            match family(next) {
+                Family::Normalisation | Family::Standardisation => return true,
+                Family::Contraction => {}
+                _ if seen.insert(reader) => open.extend(next.outputs.iter().flatten()),
+                _ => {}
             }
         }
     }

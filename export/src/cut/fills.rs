@@ -7,7 +7,7 @@ use import::{
     DType, Tensor,
     graph::{Graph, Node, Origin, StoredId, ValueId},
     lanes::{Fill, Lanes, Plan, Reader},
-    ops::{Bias, row_of},
+    ops::{Contraction, contraction_of},
 };
 
 use super::slice::take;
@@ -20,7 +20,7 @@ const GEMM_BROADCASTS_SINCE: i64 = 7;
 pub(super) struct Gain<'a> {
     node: &'a Node,
     weight: ValueId,
-    form: Bias,
+    form: Contraction,
     dtype: DType,
     output_rank: usize,
     /// Per dense index of the weight's output axis.
@@ -67,10 +67,10 @@ fn gain<'a>(draft: &Draft<'a>, lanes: &Lanes, fill: &Fill, places: &Places) -> R
         .filter(|(index, _)| removed(index) && *index < dense.shape[reader.weight_axis])
         .map(|&(index, mean)| (index, mean.into()))
         .collect();
-    let mut values = vec![0.0; dense.shape[form.weight_axis]];
+    let mut values = vec![0.0; dense.shape[form.written_axis]];
     for (index, mean) in means {
         let slice = take(&dense, reader.weight_axis, &[index]);
-        for (value, sum) in values.iter_mut().zip(sums(&slice, form.weight_axis)?) {
+        for (value, sum) in values.iter_mut().zip(sums(&slice, form.written_axis)?) {
             *value += sum * mean * form.product_scale;
         }
     }
@@ -86,10 +86,10 @@ fn reader<'a>(graph: &Graph, lanes: &'a Lanes, fill: &Fill) -> Option<&'a Reader
 }
 
 /// How the node takes a bias, its weight, and the number of its output's axes.
-fn form(graph: &Graph, node: &Node, reader: &Reader) -> Option<(Bias, ValueId, usize)> {
+fn form(graph: &Graph, node: &Node, reader: &Reader) -> Option<(Contraction, ValueId, usize)> {
     let rank = |value| Some(graph.value(value).shape.as_ref()?.len());
-    let bias = (row_of(node)?.bias)(node, rank(node.input(reader.data)?)?)?;
-    Some((bias, node.input(reader.weight)?, rank(node.output(0)?)?))
+    let contraction = contraction_of(graph, node, reader.data)?;
+    Some((contraction, node.input(reader.weight)?, rank(node.output(0)?)?))
 }
 
 /// The sum of all elements at each index of one axis.
@@ -107,12 +107,12 @@ fn sums(tensor: &Tensor, axis: usize) -> Result<Vec<f64>, ExportError> {
 pub(super) fn add(draft: &mut Draft<'_>, places: &Places, gain: Gain<'_>) -> Result<(), ExportError> {
     let node = gain.node;
     let mut values = gain.values;
-    if let Some(kept) = places.on(gain.weight, gain.form.weight_axis) {
+    if let Some(kept) = places.on(gain.weight, gain.form.written_axis) {
         values = kept.iter().map(|&index| values[index]).collect();
     }
-    let slot = gain.form.input.filter(|_| draft.opset() >= GEMM_BROADCASTS_SINCE);
+    let slot = gain.form.bias.filter(|_| draft.opset() >= GEMM_BROADCASTS_SINCE);
     let bias = slot.map(|slot| (slot, node.input(slot)));
-    let for_bias: Vec<f64> = values.iter().map(|value| value / gain.form.scale).collect();
+    let for_bias: Vec<f64> = values.iter().map(|value| value / gain.form.bias_scale).collect();
     match bias {
         Some((slot, None)) => new_bias(draft, node, slot, gain.dtype, &for_bias),
         Some((_, Some(value))) if let Some(stored) = own(draft, value, for_bias.len())? => {

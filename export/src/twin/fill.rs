@@ -4,7 +4,7 @@ use import::{
     Model, Tensor,
     graph::{Node, Origin, StoredId},
     lanes::{Fill, Lanes, Plan},
-    ops::{Bias, row_of},
+    ops::{Contraction, contraction_of},
 };
 
 use crate::{draft::Draft, error::ExportError, places::Places};
@@ -35,10 +35,10 @@ fn add_one(draft: &mut Draft<'_>, lanes: &Lanes, fill: &Fill, places: &Places) -
         Some(kept) => kept.iter().for_each(|&index| means[index] = 0.0),
         None => return Ok(Some(())),
     }
-    let sums = contract(&weight, fill.axis, site.bias.weight_axis, &means)?;
-    let sums: Vec<f64> = sums.iter().map(|sum| sum * site.bias.product_scale).collect();
+    let sums = contract(&weight, fill.axis, site.contraction.written_axis, &means)?;
+    let sums: Vec<f64> = sums.iter().map(|sum| sum * site.contraction.product_scale).collect();
     let addend = Tensor::from_floats(weight.dtype, &[sums.len()], &sums)?;
-    draft.add_after(site.node, site.rank, site.bias.output_axis, &addend);
+    draft.add_after(site.node, site.rank, site.contraction.output_axis, &addend);
     Ok(Some(()))
 }
 
@@ -46,7 +46,7 @@ fn add_one(draft: &mut Draft<'_>, lanes: &Lanes, fill: &Fill, places: &Places) -
 struct Site<'a> {
     node: &'a Node,
     stored: StoredId,
-    bias: Bias,
+    contraction: Contraction,
     rank: usize,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Site<'a> {
         Some(Self {
             node,
             stored,
-            bias: (row_of(node)?.bias)(node, rank(node.input(reader.data)?)?)?,
+            contraction: contraction_of(graph, node, reader.data)?,
             rank: rank(node.output(0)?)?,
         })
     }

@@ -311,6 +311,19 @@ impl LaneView<'_> {
         Some(self.labelled(labels))
     }
 
+    /// The axis made of another's indices in this order, repeated or left out.
+    pub(crate) fn picked(&mut self, axis: &Axis, indices: impl ExactSizeIterator<Item = usize>) -> Option<Axis> {
+        if indices.len() > LABEL_LIMIT {
+            return None;
+        }
+        if !axis.has_labels() {
+            return Some(self.plain(&Dim::known(indices.len() as i64)));
+        }
+        let labels = axis.materialise(&mut self.state.labels)?;
+        let picked = indices.map(|index| labels.get(index).copied()).collect::<Option<Vec<_>>>()?;
+        Some(self.labelled(picked))
+    }
+
     /// The axis with further indices before and after it. They are lanes too: they go where their partners go.
     pub(crate) fn padded(&mut self, axis: &Axis, before: usize, after: usize) -> Option<Axis> {
         let inner = axis.materialise(&mut self.state.labels)?;

@@ -1,7 +1,7 @@
 //! Convolution.
 
 use super::pool::Window;
-use super::row::{Bias, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite, Role};
+use super::row::{Contraction, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite, Role};
 use crate::graph::{Dim, Node, Refusal};
 use crate::labels::{Axis, LaneView, PinCode};
 
@@ -10,7 +10,7 @@ pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", &[1, 11, 22], infer, lane
     .parameters(&[(1, Role::Weight), (2, Role::Bias)])
     .fan_in(fan_in)
     .counts(counts)
-    .bias(bias)];
+    .contraction(contraction)];
 
 /// A kernel [out, in, …] sums over everything but its first axis.
 fn fan_in(_: &Node, _: usize, shape: &[usize]) -> usize {
@@ -136,6 +136,14 @@ fn counts(resized: &Resized) -> Vec<Rewrite> {
     }
 }
 
-fn bias(_: &Node, _: usize) -> Option<Bias> {
-    Some(Bias { input: Some(2), scale: 1.0, weight_axis: 0, output_axis: 1, product_scale: 1.0 })
+fn contraction(_: &Node, _: usize) -> Option<Contraction> {
+    Some(Contraction {
+        weight: 1,
+        read_axis: 1,
+        written_axis: 0,
+        output_axis: 1,
+        product_scale: 1.0,
+        bias: Some(2),
+        bias_scale: 1.0,
+    })
 }

@@ -1,6 +1,6 @@
 //! Elementwise operators: one operand, or several with broadcasting.
 
-use super::row::{Fact, FoldView, InferView, OpRow, Role};
+use super::row::{Fact, Family, FoldView, InferView, OpRow, Role};
 use crate::graph::{Content, Dim, Refusal, Shape};
 use crate::labels::{Axis, LaneView};
 
@@ -9,11 +9,11 @@ const fn unary(name: &'static str, revisions: &'static [i64]) -> OpRow {
 }
 
 const fn joint(name: &'static str, revisions: &'static [i64]) -> OpRow {
-    OpRow::new(name, revisions, joint_infer, joint_lanes)
+    OpRow::new(name, revisions, joint_infer, joint_lanes).family(Family::Pointwise)
 }
 
 const fn shifting(name: &'static str, revisions: &'static [i64]) -> OpRow {
-    joint(name, revisions).parameters(&[(0, Role::Shift), (1, Role::Shift)])
+    joint(name, revisions).parameters(&[(0, Role::Shift), (1, Role::Shift)]).family(Family::Addition)
 }
 
 const fn scaling(name: &'static str, revisions: &'static [i64]) -> OpRow {
@@ -58,8 +58,9 @@ pub(super) const ROWS: &[OpRow] = &[
     scaling("Mul", &[7, 13, 14]).fold(products),
     aligned(scaling("Div", &[1, 6]).fold(quotients)),
     scaling("Div", &[7, 13, 14]).fold(quotients),
-    joint("PRelu", &[1, 6, 7, 9, 16]).parameters(&[(1, Role::Slope)]),
-    joint("Sum", &[1, 6, 8, 13]),
+    OpRow::new("PRelu", &[1, 6], unary_infer, by_channel_lanes).parameters(&[(1, Role::Slope)]).before(7),
+    OpRow::new("PRelu", &[7, 9, 16], joint_infer, joint_lanes).parameters(&[(1, Role::Slope)]),
+    joint("Sum", &[1, 6, 8, 13]).family(Family::Addition),
     joint("Max", &[1, 6, 8, 12, 13]),
     joint("Min", &[1, 6, 8, 12, 13]),
     joint("Mean", &[1, 6, 8, 13]),
@@ -86,6 +87,16 @@ pub fn broadcast(a: &[Dim], b: &[Dim]) -> Option<Shape> {
 
 fn unary_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(view.shape(0).map(<[Dim]>::to_vec))
+}
+
+/// A list that varies along the channels, or one number.
+fn by_channel_lanes(view: &mut LaneView) {
+    let Some(data) = view.layout(0) else { return LaneView::opaque(view) };
+    let one = view.layout(1).is_some_and(|list| list.iter().all(Axis::is_one));
+    if let Some(channels) = data.get(1).filter(|_| !one) {
+        view.unite_list(channels, 1);
+    }
+    view.set(0, data);
 }
 
 fn aligned_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {

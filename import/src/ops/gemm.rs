@@ -1,7 +1,7 @@
 //! Matrix products: Gemm and MatMul.
 
 use super::elementwise::broadcast;
-use super::row::{Bias, Cost, CostView, Fact, InferView, OpRow, Role};
+use super::row::{Contraction, Cost, CostView, Fact, InferView, OpRow, Role};
 use crate::graph::{Dim, Node, Refusal};
 use crate::labels::{Axis, LaneView, PinCode};
 
@@ -10,12 +10,12 @@ pub(super) const ROWS: &[OpRow] = &[
         .cost(gemm_cost)
         .parameters(&[(0, Role::Weight), (1, Role::Weight), (2, Role::Bias)])
         .fan_in(gemm_fan_in)
-        .bias(gemm_bias),
+        .contraction(gemm_contraction),
     OpRow::new("MatMul", &[1, 9, 13], matmul_infer, matmul_lanes)
         .cost(matmul_cost)
         .parameters(&[(0, Role::Weight), (1, Role::Weight)])
         .fan_in(matmul_fan_in)
-        .bias(matmul_bias),
+        .contraction(matmul_contraction),
 ];
 
 /// The contracted axes of a Gemm's two factors.
@@ -144,18 +144,29 @@ fn matmul_lanes(view: &mut LaneView) {
 }
 
 /// A Gemm multiplies its product by `alpha` and its bias by `beta`.
-fn gemm_bias(node: &Node, _: usize) -> Option<Bias> {
+fn gemm_contraction(node: &Node, _: usize) -> Option<Contraction> {
     let beta = f64::from(node.float_or("beta", 1.0));
-    Some(Bias {
-        input: (beta != 0.0).then_some(2),
-        scale: beta,
-        weight_axis: 1 - contracted(node).1,
+    let read_axis = contracted(node).1;
+    Some(Contraction {
+        weight: 1,
+        read_axis,
+        written_axis: 1 - read_axis,
         output_axis: 1,
         product_scale: node.float_or("alpha", 1.0).into(),
+        bias: (beta != 0.0).then_some(2),
+        bias_scale: beta,
     })
 }
 
-fn matmul_bias(_: &Node, rank: usize) -> Option<Bias> {
+fn matmul_contraction(_: &Node, rank: usize) -> Option<Contraction> {
     let output_axis = rank.checked_sub(1)?;
-    Some(Bias { input: None, scale: 1.0, weight_axis: 1, output_axis, product_scale: 1.0 })
+    Some(Contraction {
+        weight: 1,
+        read_axis: 0,
+        written_axis: 1,
+        output_axis,
+        product_scale: 1.0,
+        bias: None,
+        bias_scale: 1.0,
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::elementwise::broadcast;
 use super::infer_view::{BatchConstant, resolve_axis};
-use super::row::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite};
+use super::row::{CostView, Fact, Family, FoldView, InferView, OpRow, Resized, Rewrite};
 use crate::graph::{Content, Dim, Refusal, Shape, product};
 use crate::labels::{Axis, LaneView, PinCode};
 use crate::tensor::{MOST_AXES, Tensor};
@@ -10,21 +10,26 @@ use crate::tensor::{MOST_AXES, Tensor};
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Identity", &[1, 13, 14, 16, 19, 21, 23, 24], identity_infer, LaneView::same_layout)
         .fold(first_fold)
-        .cost(CostView::free),
+        .cost(CostView::free)
+        .family(Family::Same),
     OpRow::new("Reshape", &[5, 13, 14, 19, 21, 23, 24], reshape_infer, reshape_lanes)
         .fold(regroup_fold)
         .cost(CostView::free)
+        .family(Family::Regrouping)
         .sizes(&[1])
         .counts(reshape_counts),
     OpRow::new("Flatten", &[1, 9, 11, 13, 21, 23, 24], flatten_infer, LaneView::regroup)
         .fold(regroup_fold)
-        .cost(CostView::free),
+        .cost(CostView::free)
+        .family(Family::Regrouping),
     OpRow::new("Squeeze", &[1, 11, 13, 21, 23, 24], squeeze_infer, LaneView::regroup)
         .fold(regroup_fold)
-        .cost(CostView::free),
+        .cost(CostView::free)
+        .family(Family::Regrouping),
     OpRow::new("Unsqueeze", &[1, 11, 13, 21, 23, 24], unsqueeze_infer, LaneView::regroup)
         .fold(regroup_fold)
-        .cost(CostView::free),
+        .cost(CostView::free)
+        .family(Family::Regrouping),
     OpRow::new("Transpose", &[1, 13, 21, 23, 24], transpose_infer, transpose_lanes)
         .fold(transpose_fold)
         .cost(CostView::free),

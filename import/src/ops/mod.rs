@@ -5,10 +5,12 @@
 //! Nothing outside this folder, and the lowering folders named like it, looks at an operator's name.
 
 mod beyond;
-mod bias;
+mod contraction;
 mod conv;
+mod conv_transpose;
 mod cost_view;
 mod elementwise;
+mod family;
 mod fold_view;
 mod gemm;
 mod infer_view;
@@ -28,9 +30,11 @@ mod shape;
 use std::sync::LazyLock;
 
 pub use beyond::{may_contract, may_hold_parameters};
-pub use bias::{Bias, BiasOf};
+pub use contraction::{Contraction, ContractionOf};
+pub use conv_transpose::Spread;
 pub use cost_view::{Cost, CostView, Product};
 pub use elementwise::broadcast;
+pub use family::Family;
 pub use fold_view::FoldView;
 pub use infer_view::{BatchConstant, Fact, InferView};
 pub use layout::permutation;
@@ -43,12 +47,13 @@ pub use role::{FanIn, Role};
 pub use row::{CostOf, Counts, Fold, Infer, KeptOn, LanesOf, NEWEST_OPSET, OpRow, Resized, Rewrite};
 pub use shape::constant_value;
 
-use crate::graph::{Node, RowId};
+use crate::graph::{Graph, Node, RowId};
 
 /// The table: a row's place in it is its [`RowId`].
 static TABLE: LazyLock<Vec<&'static OpRow>> = LazyLock::new(|| {
     let families = [
         conv::ROWS,
+        conv_transpose::ROWS,
         gemm::ROWS,
         normalization::ROWS,
         elementwise::ROWS,
@@ -74,6 +79,12 @@ pub fn rows_named(domain: &str, op: &str) -> impl Iterator<Item = (RowId, &'stat
     let domain = if domain == "ai.onnx" { "" } else { domain };
     let numbered = TABLE.iter().enumerate().map(|(place, &row)| (RowId(place as u32), row));
     numbered.filter(move |(_, row)| row.name == op && row.domain == domain)
+}
+
+/// How a node multiplies its data, at this input, with a weight and sums.
+pub fn contraction_of(graph: &Graph, node: &Node, data: usize) -> Option<Contraction> {
+    let rank = graph.value(node.input(data)?).shape.as_ref().map_or(0, Vec::len);
+    (row_of(node)?.contraction)(node, rank)
 }
 
 /// The row that says what a node means; `None` for an opaque one.

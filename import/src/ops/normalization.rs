@@ -3,24 +3,25 @@
 use std::ops::Range;
 
 use super::infer_view::resolve_axis;
-use super::row::{Fact, FoldView, InferView, OpRow, Role};
+use super::row::{Fact, Family, FoldView, InferView, OpRow, Role};
 use crate::graph::{Dim, Refusal};
 use crate::labels::{LaneView, PinCode};
 use crate::tensor::DType;
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("BatchNormalization", &[1, 6, 7, 9, 14, 15], batch_infer, batch_lanes).parameters(&[
-        (1, Role::Scale),
-        (2, Role::Shift),
-        (3, Role::Mean),
-        (4, Role::Variance),
-    ]),
+    OpRow::new("BatchNormalization", &[1, 6, 7, 9, 14, 15], batch_infer, batch_lanes)
+        .parameters(&[(1, Role::Scale), (2, Role::Shift), (3, Role::Mean), (4, Role::Variance)])
+        .family(Family::Normalisation),
     OpRow::new("InstanceNormalization", &[1, 6, 22], same_infer, instance_lanes)
-        .parameters(&[(1, Role::Scale), (2, Role::Shift)]),
-    OpRow::new("LayerNormalization", &[17], layer_infer, layer_lanes).parameters(&[(1, Role::Scale), (2, Role::Shift)]),
+        .parameters(&[(1, Role::Scale), (2, Role::Shift)])
+        .family(Family::Standardisation),
+    OpRow::new("LayerNormalization", &[17], layer_infer, layer_lanes)
+        .parameters(&[(1, Role::Scale), (2, Role::Shift)])
+        .family(Family::Standardisation),
     OpRow::new("LRN", &[1, 13], same_infer, neighbour_lanes),
     OpRow::new("Dropout", &[1, 6, 7, 10, 12, 13, 22], dropout_infer, dropout_lanes)
-        .fold(|view: &FoldView| view.content(0).cloned()),
+        .fold(|view: &FoldView| view.content(0).cloned())
+        .family(Family::Same),
 ];
 
 fn batch_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {

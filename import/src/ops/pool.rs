@@ -1,13 +1,13 @@
 //! Windows that slide over space: geometry shared with convolution, and the pooling operators.
 
-use super::row::{Fact, InferView, OpRow};
+use super::row::{Fact, Family, InferView, OpRow};
 use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::LaneView;
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("MaxPool", &[1, 8, 10, 11, 12, 22], pool_infer, per_channel_lanes),
-    OpRow::new("AveragePool", &[1, 7, 10, 11, 19, 22], pool_infer, per_channel_lanes),
-    OpRow::new("GlobalAveragePool", &[1, 22], global_infer, per_channel_lanes),
+    OpRow::new("AveragePool", &[1, 7, 10, 11, 19, 22], pool_infer, per_channel_lanes).family(Family::Average),
+    OpRow::new("GlobalAveragePool", &[1, 22], global_infer, per_channel_lanes).family(Family::Average),
     OpRow::new("GlobalMaxPool", &[1, 22], global_infer, per_channel_lanes),
 ];
 

@@ -1,7 +1,7 @@
 //! Reductions over axes, and softmax along one.
 
 use super::infer_view::resolve_axis;
-use super::row::{Fact, InferView, OpRow};
+use super::row::{Fact, Family, InferView, OpRow};
 use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::LaneView;
 
@@ -9,18 +9,28 @@ const fn reduction(name: &'static str, revisions: &'static [i64]) -> OpRow {
     OpRow::new(name, revisions, reduce_infer, reduce_lanes)
 }
 
+const fn softmax(name: &'static str, logarithmic: bool) -> OpRow {
+    OpRow::new(name, &[13], same_infer, softmax_lanes).family(Family::Softmax { logarithmic, flattening: false })
+}
+
+/// Before version 13 everything from the axis on is one distribution.
+const fn softmax_from(name: &'static str, logarithmic: bool) -> OpRow {
+    let row = OpRow::new(name, &[1, 11], same_infer, softmax_from_lanes).before(13);
+    row.family(Family::Softmax { logarithmic, flattening: true })
+}
+
 pub(super) const ROWS: &[OpRow] = &[
-    reduction("ReduceMean", &[1, 11, 13, 18]),
+    reduction("ReduceMean", &[1, 11, 13, 18]).family(Family::Average),
     reduction("ReduceSum", &[1, 11, 13]),
     reduction("ReduceMax", &[1, 11, 12, 13, 18, 20]),
     reduction("ReduceMin", &[1, 11, 12, 13, 18, 20]),
     reduction("ReduceL1", &[1, 11, 13, 18]),
     reduction("ReduceL2", &[1, 11, 13, 18]),
     reduction("ReduceSumSquare", &[1, 11, 13, 18]),
-    OpRow::new("Softmax", &[1, 11], same_infer, softmax_from_lanes).before(13),
-    OpRow::new("Softmax", &[13], same_infer, softmax_lanes),
-    OpRow::new("LogSoftmax", &[1, 11], same_infer, softmax_from_lanes).before(13),
-    OpRow::new("LogSoftmax", &[13], same_infer, softmax_lanes),
+    softmax("Softmax", false),
+    softmax_from("Softmax", false),
+    softmax("LogSoftmax", true),
+    softmax_from("LogSoftmax", true),
 ];
 
 /// The axes a reduction removes: named ones, or all (none when told so).
@@ -76,7 +86,6 @@ fn same_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(view.shape(0).map(<[Dim]>::to_vec))
 }
 
-/// Before version 13 everything from the axis on is one distribution.
 fn softmax_from_lanes(view: &mut LaneView) {
     let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
     let Some(axis) = resolve_axis(view.node().int_or("axis", 1), layout.len()) else { return LaneView::opaque(view) };

@@ -6,13 +6,10 @@ use crate::graph::{Dim, Graph, Node, Refusal, ValueId};
 use crate::labels::LaneView;
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Resize", &[10], resize_infer, resize_lanes).before(SIZES_SINCE),
+    OpRow::new("Resize", &[10], resize_infer, resize_lanes).before(11),
     OpRow::new("Resize", &[11, 13, 18, 19], resize_infer, resize_lanes).sizes(&[3]).counts(resize_counts),
     OpRow::new("Upsample", &[7, 9], resize_infer, resize_lanes).before(10),
 ];
-
-/// Since this version a region of interest and wanted sizes are inputs too.
-const SIZES_SINCE: i64 = 11;
 
 /// What an axis becomes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,9 +20,10 @@ pub enum Wanted {
     Scale(f64),
 }
 
-/// Where the inputs of a node with this version are: scales, and sizes.
+/// Where a node's inputs are: scales, and sizes. A form that takes no sizes takes no region either, so that its scales
+/// come right after the data.
 fn places(node: &Node) -> (usize, Option<usize>) {
-    if node.op == "Resize" && node.opset >= SIZES_SINCE { (2, Some(3)) } else { (1, None) }
+    if node.inputs.len() > 2 { (2, Some(3)) } else { (1, None) }
 }
 
 /// What every axis becomes; `None` where that is computed, or does not fit the rank.

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-pub(super) use super::bias::Bias;
-use super::bias::{BiasOf, none};
+pub(super) use super::contraction::Contraction;
+use super::contraction::{ContractionOf, none};
 pub(super) use super::cost_view::{Cost, CostView};
+pub(super) use super::family::Family;
 pub(super) use super::fold_view::FoldView;
 pub(super) use super::infer_view::{Fact, InferView};
 pub(super) use super::role::Role;
@@ -53,8 +54,10 @@ pub struct OpRow {
     pub fan_in: FanIn,
     /// Attributes and constant inputs that count lanes.
     pub counts: Counts,
-    /// How a constant is added to the output.
-    pub bias: BiasOf,
+    /// How it multiplies its data with a weight and sums.
+    pub contraction: ContractionOf,
+    /// What it does to what it reads.
+    pub family: Family,
 }
 
 /// The newest operator-set version whose changes were checked against the rows.
@@ -77,7 +80,8 @@ impl OpRow {
             parameters: &[],
             fan_in: no_sum,
             counts: Resized::nothing,
-            bias: none,
+            contraction: none,
+            family: Family::Other,
         }
     }
 
@@ -116,8 +120,14 @@ impl OpRow {
         self
     }
 
-    pub(super) const fn bias(mut self, bias: BiasOf) -> Self {
-        self.bias = bias;
+    /// It contracts, as this says.
+    pub(super) const fn contraction(mut self, contraction: ContractionOf) -> Self {
+        self.contraction = contraction;
+        self.family(Family::Contraction)
+    }
+
+    pub(super) const fn family(mut self, family: Family) -> Self {
+        self.family = family;
         self
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::infer_view::resolve_axis;
-use super::row::{CostView, Fact, FoldView, InferView, OpRow};
+use super::row::{CostView, Fact, Family, FoldView, InferView, OpRow};
 use crate::graph::{Content, Dim, Refusal};
 use crate::labels::LaneView;
 use crate::proto::onnx::{NodeProto, TensorProto, text};
@@ -18,7 +18,9 @@ pub(super) const ROWS: &[OpRow] = &[
         .cost(CostView::free)
         .measures(),
     OpRow::new("Gather", &[1, 11, 13], gather_infer, gather_lanes).fold(gather_fold).cost(CostView::free),
-    OpRow::new("Cast", &[1, 6, 9, 13, 19, 21, 23, 24], cast_infer, LaneView::same_layout).fold(cast_fold),
+    OpRow::new("Cast", &[1, 6, 9, 13, 19, 21, 23, 24], cast_infer, LaneView::same_layout)
+        .fold(cast_fold)
+        .family(Family::Same),
     OpRow::new("CastLike", &[15, 19, 21, 23, 24], cast_like_infer, LaneView::same_layout),
     OpRow::new("ConstantOfShape", &[9, 20, 21, 23, 24], filled_infer, filled_lanes)
         .fold(filled_fold)

@@ -4,11 +4,11 @@ use import::ops::Window;
 use tch::Tensor;
 
 use super::window::{Placed, window};
-use super::{Kind, Lowered, Row};
+use super::{Lowered, Row};
 use crate::network::op::{Frame, Inputs, Op, Torch, along};
 use crate::network::view::View;
 
-pub(super) const ROWS: &[Row] = &[Row::new("Conv", conv).kind(Kind::Contraction)];
+pub(super) const ROWS: &[Row] = &[Row::new("Conv", conv)];
 
 fn conv(view: &View) -> Lowered {
     let shape = view.shape(1);
@@ -50,6 +50,10 @@ impl Op for Conv {
 
     fn folds(&self) -> bool {
         true
+    }
+
+    fn scale_weight(&self, weight: &Tensor, scale: &Tensor) -> Torch<Tensor> {
+        weight.f_mul(&along(scale, 0, weight.dim())?)
     }
 
     /// Away from padded borders every tap of the window sees the mean. Only ungrouped readers are filled.

@@ -2,8 +2,8 @@
 
 use tch::Tensor;
 
-use super::{Kind, Lowered, Row};
-use crate::network::op::{Frame, Inputs, Op, Torch, is_float, pure};
+use super::{Lowered, Row};
+use crate::network::op::{Frame, Inputs, Op, Torch, along, is_float, pure};
 use crate::network::view::View;
 
 pub(super) const ROWS: &[Row] = &[
@@ -13,7 +13,8 @@ pub(super) const ROWS: &[Row] = &[
         let slope = f64::from(view.node.float_or("alpha", 0.01));
         Ok(pure(move |x| sloped(x.at(0)?, |negative| negative.f_mul_scalar(slope))))
     }),
-    Row::new("PRelu", prelu),
+    Row::new("PRelu", |_| Ok(pure(|x| sloped(x.at(0)?, |negative| negative.f_mul(x.at(1)?))))),
+    Row::new("PRelu", |_| Ok(pure(prelu_by_channel))).before(7),
     Row::new("Elu", |view| {
         let alpha = f64::from(view.node.float_or("alpha", 1.0));
         Ok(pure(move |x| sloped(x.at(0)?, |negative| negative.f_expm1()?.f_mul_scalar(alpha))))
@@ -48,15 +49,15 @@ pub(super) const ROWS: &[Row] = &[
         let form = view.node.text_or("approximate", "none").into_owned();
         Ok(pure(move |x| x.at(0)?.f_gelu(&form)))
     }),
-    Row::new("Add", |_| broadcast(Binary::Add)).kind(Kind::Pointwise),
-    Row::new("Sub", |_| broadcast(Binary::Sub)).kind(Kind::Pointwise),
-    Row::new("Mul", |_| broadcast(Binary::Mul)).kind(Kind::Pointwise),
-    Row::new("Div", |_| broadcast(Binary::Div)).kind(Kind::Pointwise),
-    Row::new("Pow", |_| broadcast(Binary::Pow)).kind(Kind::Pointwise),
-    Row::new("Sum", |_| variadic(|a, b| a.f_add(b))).kind(Kind::Pointwise),
-    Row::new("Mean", mean).kind(Kind::Pointwise),
-    Row::new("Min", |_| variadic(|a, b| a.f_minimum(b))).kind(Kind::Pointwise),
-    Row::new("Max", |_| variadic(|a, b| a.f_maximum(b))).kind(Kind::Pointwise),
+    Row::new("Add", |_| broadcast(Binary::Add)),
+    Row::new("Sub", |_| broadcast(Binary::Sub)),
+    Row::new("Mul", |_| broadcast(Binary::Mul)),
+    Row::new("Div", |_| broadcast(Binary::Div)),
+    Row::new("Pow", |_| broadcast(Binary::Pow)),
+    Row::new("Sum", |_| variadic(|a, b| a.f_add(b))),
+    Row::new("Mean", mean),
+    Row::new("Min", |_| variadic(|a, b| a.f_minimum(b))),
+    Row::new("Max", |_| variadic(|a, b| a.f_maximum(b))),
 ];
 
 fn unary(function: fn(&Tensor) -> Torch<Tensor>) -> Lowered {
@@ -116,11 +117,11 @@ fn sloped(data: &Tensor, negative: impl Fn(&Tensor) -> Torch<Tensor>) -> Torch<T
     data.f_relu()?.f_add(&negative(&data.f_clamp_max(0.0)?)?)
 }
 
-fn prelu(view: &View) -> Lowered {
-    if view.node.opset < 7 && view.rank(1) != Some(0) {
-        return Err(view.unsupported("its slopes go along the channels, as before version 7"));
-    }
-    Ok(pure(|x| sloped(x.at(0)?, |negative| negative.f_mul(x.at(1)?))))
+/// One slope for each channel, or one for all.
+fn prelu_by_channel(x: &Inputs) -> Torch<Tensor> {
+    let (data, slopes) = (x.at(0)?, x.at(1)?);
+    let slopes = if slopes.numel() == 1 { slopes.f_reshape([1])? } else { along(slopes, 1, data.dim())? };
+    sloped(data, |negative| negative.f_mul(&slopes))
 }
 
 /// The format's defaults are the constants of the self-normalising networks paper, and settable.

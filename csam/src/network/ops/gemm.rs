@@ -2,12 +2,11 @@
 
 use tch::Tensor;
 
-use super::{Kind, Lowered, Row};
+use super::{Lowered, Row};
 use crate::network::op::{Frame, Inputs, Op, Torch};
 use crate::network::view::View;
 
-pub(super) const ROWS: &[Row] =
-    &[Row::new("Gemm", gemm).kind(Kind::Contraction), Row::new("MatMul", matmul).kind(Kind::Contraction)];
+pub(super) const ROWS: &[Row] = &[Row::new("Gemm", gemm), Row::new("MatMul", matmul)];
 
 fn gemm(view: &View) -> Lowered {
     Ok(Box::new(Gemm {

@@ -1,6 +1,7 @@
 //! The torch lowering of every operator, in files named like those of the operator table.
 
 mod conv;
+mod conv_transpose;
 mod elementwise;
 mod gemm;
 mod join;
@@ -16,6 +17,7 @@ mod window;
 
 use import::Graph;
 use import::graph::{Code, Dim, Node, Origin, Refusal, ValueId};
+use import::ops::{Family, NEWEST_OPSET, row_of};
 
 pub(super) use normalization::Normalise;
 
@@ -28,35 +30,21 @@ pub(super) type Lowered = Result<Box<dyn Op>, Box<Refusal>>;
 /// Turns a node into an operator.
 pub(super) type Lower = fn(&View) -> Lowered;
 
-/// How an operator uses the stored tensors it reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Multiplies by a weight and sums: what comes after it is made of learned features.
-    Contraction,
-    /// Normalises per channel, by statistics of its own.
-    Normalisation,
-    /// Normalises by statistics of its data, in training as in inference.
-    Standardisation,
-    /// Combines operands element by element; a constant operand is a learned scale or shift, or just a number.
-    Pointwise,
-    /// Anything else.
-    Other,
-}
-
 /// One operator's lowering.
 pub(super) struct Row {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
     pub(super) lower: Lower,
+    /// The operator set from which another row lowers the operator, or none does.
+    before: i64,
 }
 
 impl Row {
     const fn new(name: &'static str, lower: Lower) -> Self {
-        Self { name, kind: Kind::Other, lower }
+        Self { name, lower, before: NEWEST_OPSET + 1 }
     }
 
-    const fn kind(mut self, kind: Kind) -> Self {
-        self.kind = kind;
+    const fn before(mut self, opset: i64) -> Self {
+        self.before = opset;
         self
     }
 }
@@ -64,6 +52,7 @@ impl Row {
 fn rows() -> impl Iterator<Item = &'static Row> {
     [
         conv::ROWS,
+        conv_transpose::ROWS,
         gemm::ROWS,
         normalization::ROWS,
         elementwise::ROWS,
@@ -80,9 +69,11 @@ fn rows() -> impl Iterator<Item = &'static Row> {
     .flatten()
 }
 
-/// The lowering of an operator; those of other domains have none.
-pub(super) fn row(domain: &str, op: &str) -> Option<&'static Row> {
-    matches!(domain, "" | "ai.onnx").then(|| rows().find(|row| row.name == op)).flatten()
+/// The lowering of an operator at an operator set; those of other domains have none.
+pub(super) fn row(domain: &str, op: &str, opset: i64) -> Option<&'static Row> {
+    let standard = matches!(domain, "" | "ai.onnx");
+    let fitting = rows().filter(|row| standard && row.name == op && opset < row.before);
+    fitting.min_by_key(|row| row.before)
 }
 
 /// The refusal of a node whose operator has no lowering.
@@ -132,11 +123,9 @@ fn behind_layout(graph: &Graph, output: ValueId) -> (ValueId, bool) {
     let (mut value, mut regrouped) = (output, false);
     while let Origin::Node(id, 0) = graph.value(value).origin {
         let node = graph.node(id);
-        regrouped |= matches!(node.op.as_str(), "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze");
-        match (node.op.as_str(), node.input(0)) {
-            ("Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" | "Cast" | "Dropout", Some(data)) => {
-                value = data
-            }
+        match (family(node), node.input(0)) {
+            (Family::Same, Some(data)) => value = data,
+            (Family::Regrouping, Some(data)) => (value, regrouped) = (data, true),
             _ => break,
         }
     }
@@ -146,38 +135,40 @@ fn behind_layout(graph: &Graph, output: ValueId) -> (ValueId, bool) {
 fn softmax(graph: &Graph, value: ValueId, regrouped: bool) -> Option<Softmax> {
     let Origin::Node(id, _) = graph.value(value).origin else { return None };
     let node = graph.node(id);
-    let logarithmic = node.op == "LogSoftmax";
-    if node.op != "Softmax" && !logarithmic {
-        return None;
-    }
-    let old = node.opset < 13;
-    let axis = node.int_or("axis", if old { 1 } else { -1 });
+    let Family::Softmax { logarithmic, flattening } = family(node) else { return None };
+    let axis = node.int_or("axis", if flattening { 1 } else { -1 });
     let shape = graph.value(value).shape.as_ref();
     let axis = if axis < 0 { axis + shape?.len() as i64 } else { axis };
     let axis = usize::try_from(axis).ok()?;
     let all = |sizes: &[Dim]| sizes.iter().map(Dim::value).product::<Option<i64>>();
-    // Before version 13 everything from the axis on is one distribution.
-    let classes = shape.and_then(|shape| all(shape.get(axis..if old { shape.len() } else { axis + 1 })?));
+    let classes = shape.and_then(|shape| all(shape.get(axis..if flattening { shape.len() } else { axis + 1 })?));
     let beyond = shape.is_none_or(|shape| shape.iter().skip(axis + 1).all(|size| size.is(1)));
-    Some(Softmax { axis: Some(axis).filter(|_| !regrouped && (!old || beyond)), classes, logarithmic })
+    Some(Softmax { axis: Some(axis).filter(|_| !regrouped && (!flattening || beyond)), classes, logarithmic })
 }
 
 /// Whether a value is one row of learned sums per image, as class scores are: not a map laid out as a row.
 fn makes_scores(graph: &Graph, value: ValueId) -> bool {
     let Origin::Node(id, _) = graph.value(value).origin else { return false };
-    let learned =
-        ["Conv", "Gemm", "MatMul", "Add", "BatchNormalization", "GlobalAveragePool", "AveragePool", "ReduceMean"];
+    let learned = matches!(
+        family(graph.node(id)),
+        Family::Contraction | Family::Addition | Family::Normalisation | Family::Average
+    );
     let row = |shape: &Vec<Dim>| shape.len() >= 2 && shape[2..].iter().all(|size| size.is(1)) && !shape[1].is(1);
-    learned.contains(&graph.node(id).op.as_str()) && graph.value(value).shape.as_ref().is_some_and(row)
+    learned && graph.value(value).shape.as_ref().is_some_and(row)
+}
+
+/// The family of a node's operator.
+pub(super) fn family(node: &Node) -> Family {
+    row_of(node).map_or(Family::Other, |row| row.family)
 }
 
 #[cfg(test)]
 mod tests {
     /// A lowering that only refuses, with a reason, counts too: it is written down.
     #[test]
-    fn every_operator_of_the_table_has_a_lowering() {
-        let missing: Vec<&str> =
-            import::ops::rows().filter(|row| super::row(row.domain, row.name).is_none()).map(|row| row.name).collect();
+    fn every_row_of_the_table_has_a_lowering() {
+        let missing = |row: &&import::ops::OpRow| super::row(row.domain, row.name, row.before - 1).is_none();
+        let missing: Vec<&str> = import::ops::rows().filter(missing).map(|row| row.name).collect();
         assert!(missing.is_empty(), "no lowering for {missing:?}");
     }
 }

@@ -2,16 +2,16 @@
 
 use tch::{Kind as Element, Tensor, no_grad};
 
-use super::{Kind, Lowered, Row};
+use super::{Lowered, Row};
 use crate::network::Statistics;
 use crate::network::op::{Frame, Inputs, Op, Torch, extent, many, pure};
 use crate::network::view::View;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("BatchNormalization", batch_normalization).kind(Kind::Normalisation),
-    Row::new("InstanceNormalization", instance_normalization).kind(Kind::Standardisation),
-    Row::new("LayerNormalization", layer_normalization).kind(Kind::Standardisation),
-    Row::new("LRN", neighbour_normalization).kind(Kind::Standardisation),
+    Row::new("BatchNormalization", batch_normalization),
+    Row::new("InstanceNormalization", instance_normalization),
+    Row::new("LayerNormalization", layer_normalization),
+    Row::new("LRN", neighbour_normalization),
     Row::new("Dropout", dropout),
 ];
 

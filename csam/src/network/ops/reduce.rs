@@ -14,8 +14,10 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("ReduceL1", |view| reduce(view, |x, axes, keep| x.f_abs()?.f_sum_dim_intlist(axes, keep, x.kind()))),
     Row::new("ReduceL2", |view| reduce(view, |x, axes, keep| sum_of_squares(x, axes, keep)?.f_sqrt())),
     Row::new("ReduceSumSquare", |view| reduce(view, sum_of_squares)),
-    Row::new("Softmax", |view| softmax(view, |x, axis| x.f_softmax(axis, None))),
-    Row::new("LogSoftmax", |view| softmax(view, |x, axis| x.f_log_softmax(axis, None))),
+    Row::new("Softmax", |view| softmax(view, probabilities)),
+    Row::new("Softmax", |view| softmax_from(view, probabilities)).before(13),
+    Row::new("LogSoftmax", |view| softmax(view, logarithms)),
+    Row::new("LogSoftmax", |view| softmax_from(view, logarithms)).before(13),
 ];
 
 type Over = fn(&Tensor, &[i64], bool) -> Torch<Tensor>;
@@ -39,17 +41,28 @@ fn sum_of_squares(x: &Tensor, axes: &[i64], keep: bool) -> Torch<Tensor> {
     x.f_square()?.f_sum_dim_intlist(axes, keep, x.kind())
 }
 
-fn softmax(view: &View, over: fn(&Tensor, i64) -> Torch<Tensor>) -> Lowered {
-    if view.node.opset >= 13 {
-        let axis = view.node.int_or("axis", -1);
-        return Ok(pure(move |x| over(x.at(0)?, axis)));
-    }
-    // Before version 13 the axes from `axis` on are taken together.
+type Along = fn(&Tensor, i64) -> Torch<Tensor>;
+
+fn probabilities(data: &Tensor, axis: i64) -> Torch<Tensor> {
+    data.f_softmax(axis, None)
+}
+
+fn logarithms(data: &Tensor, axis: i64) -> Torch<Tensor> {
+    data.f_log_softmax(axis, None)
+}
+
+fn softmax(view: &View, along: Along) -> Lowered {
+    let axis = view.node.int_or("axis", -1);
+    Ok(pure(move |x| along(x.at(0)?, axis)))
+}
+
+/// The axes from `axis` on are taken together.
+fn softmax_from(view: &View, along: Along) -> Lowered {
     let axis = view.node.int_or("axis", 1);
     Ok(pure(move |x| {
         let data = x.at(0)?;
         let axis = if axis < 0 { axis + data.dim() as i64 } else { axis };
         let outer: i64 = data.size().iter().take(axis.max(0) as usize).product();
-        over(&data.f_reshape([outer, -1])?, 1)?.f_reshape(data.size())
+        along(&data.f_reshape([outer, -1])?, 1)?.f_reshape(data.size())
     }))
 }

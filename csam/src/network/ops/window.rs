@@ -1,7 +1,7 @@
 //! The padding of a sliding window on data of known size.
 
 use import::graph::Refusal;
-use import::ops::Window;
+use import::ops::{Spread, Window};
 use tch::{TchError, Tensor};
 
 use crate::network::op::Torch;
@@ -12,12 +12,23 @@ pub(super) fn window(view: &View, axes: usize, kernel: Option<Vec<i64>>) -> Resu
     if !(1..=3).contains(&axes) {
         return Err(view.unsupported(format!("a window over {axes} axes")));
     }
-    let window = Window::of(view.node, axes, kernel);
-    let window = window.ok_or_else(|| view.contradiction("its window attributes do not fit its data"))?;
+    let window = Window::of(view.node, axes, kernel).ok_or_else(|| unfit(view))?;
     if window.pads.iter().any(|&pad| pad < 0) {
         return Err(view.unsupported(format!("its padding {:?} crops", window.pads)));
     }
     Ok(window)
+}
+
+/// Reads the window by which a node spreads its data over this many spatial axes.
+pub(super) fn spread(view: &View, axes: usize, kernel: Option<Vec<i64>>) -> Result<Spread, Box<Refusal>> {
+    if !(1..=3).contains(&axes) {
+        return Err(view.unsupported(format!("a window over {axes} axes")));
+    }
+    Spread::of(view.node, axes, kernel).ok_or_else(|| unfit(view))
+}
+
+fn unfit(view: &View) -> Box<Refusal> {
+    view.contradiction("its window attributes do not fit its data")
 }
 
 /// Padding of one run: what the node asks for, and what rounding the output size up adds at the end.
