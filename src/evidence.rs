@@ -114,12 +114,12 @@ pub(crate) fn launcher(threads: usize) -> Result<Launcher> {
 pub(crate) fn latencies(
     dense: &Path,
     slim: &Path,
-    sample_shape: &[usize],
+    inputs: &Batch,
     threads: usize,
     progress: &Progress,
 ) -> Vec<Compared> {
     let effort = Effort { threads, ..Effort::default() };
-    let measure = |kind: Kind| match compare(kind, dense, slim, sample_shape, effort) {
+    let measure = |kind: Kind| match compare(kind, dense, slim, inputs, effort) {
         Ok(compared) => Some(compared),
         Err(error) => {
             progress.note(&format!("the latency on {} was not measured: {error}", kind.name()));

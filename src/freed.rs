@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use certify::agreement::compare::compare;
-use certify::agreement::twin::noise;
+use certify::agreement::twin::noise_like;
 use certify::runtimes::{Batch, Kind, Options, Output, load};
 use import::Model;
 use import::batch::{Freed, free};
@@ -95,21 +95,17 @@ fn enough(declared: i64) -> usize {
     SAMPLES.max(2 * declared).next_multiple_of(declared)
 }
 
-/// [`enough`] samples of which no two are equal: those given, and seeded noise where these are too few or repeat.
+/// [`enough`] samples of which no two are equal: those given, and with seeded noise where these are too few or repeat.
 fn unequal(inputs: &Batch, declared: i64) -> Result<Batch> {
     let wanted = enough(declared);
-    let mut distinct: Vec<&[f32]> = Vec::with_capacity(wanted);
-    for sample in inputs.data.chunks(inputs.stride().max(1)) {
-        if distinct.len() < wanted && !distinct.contains(&sample) {
-            distinct.push(sample);
-        }
+    let mut distinct = inputs.distinct();
+    distinct.truncate(wanted);
+    let some = inputs.select(&distinct);
+    if distinct.len() == wanted {
+        return Ok(some);
     }
-    let mut data = distinct.concat();
-    let sample = &inputs.shape[1..];
-    if distinct.len() < wanted {
-        data.extend(noise(sample, wanted - distinct.len(), 1.0, 0)?.data);
-    }
-    Ok(Batch::new([&[wanted], sample].concat(), data)?)
+    let filling = noise_like(&some, wanted - distinct.len(), 0)?;
+    some.then(filling).ok_or_else(|| anyhow!("samples and noise are of different kinds; report this"))
 }
 
 /// The model's bytes with a free batch axis, every untouched field kept.
@@ -172,9 +168,8 @@ mod tests {
         let repeated = Batch::new(vec![9, 2], [1.0, 2.0].repeat(9)).unwrap();
         for (declared, wanted) in [(1, 8), (3, 9), (8, 16)] {
             let batch = unequal(&repeated, declared).unwrap();
-            let samples: Vec<&[f32]> = batch.data.chunks(2).collect();
-            let alike = (0..wanted).any(|a| (0..a).any(|b| samples[a] == samples[b]));
-            assert_eq!((batch.len(), alike, samples[0]), (wanted, false, &[1.0, 2.0][..]));
+            assert_eq!((batch.len(), batch.distinct().len()), (wanted, wanted));
+            assert_eq!(batch.samples(0, 1), repeated.samples(0, 1));
         }
     }
 }

@@ -56,6 +56,14 @@ pub enum CertifyError {
         /// The values given.
         values: usize,
     },
+    /// An input that takes one sample at a time, and several samples.
+    #[error("the input `{input}` has no axis for {samples} samples; run them one at a time")]
+    OneByOne {
+        /// The input's name.
+        input: String,
+        /// The samples of a run.
+        samples: usize,
+    },
     /// An output cannot be put together from several runs.
     #[error(
         "output `{output}` has shape {shape:?} for a batch of {batch}, so runs cannot be joined; run the whole batch at once"

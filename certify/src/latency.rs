@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::agreement::twin::noise;
 use crate::error::CertifyError;
-use crate::runtimes::{Identity, Kind, Options, Session, load};
+use crate::runtimes::{Batch, Identity, Kind, Options, Session, load};
 use crate::statistics::binomial::at_most;
 
 /// Turns that are taken whatever the time: six ratios are the fewest whose least and largest are a 95 % interval.
@@ -86,7 +85,7 @@ pub struct Speedup {
     pub turns: usize,
 }
 
-/// Measures two networks on a runtime of this process, on seeded noise. `sample_shape` is the input's without the batch.
+/// Measures two networks on a runtime of this process, on as many of these samples as a run takes.
 ///
 /// # Errors
 /// When the runtime refuses either, or fails.
@@ -94,13 +93,13 @@ pub fn compare(
     kind: Kind,
     dense: &Path,
     slim: &Path,
-    sample_shape: &[usize],
+    inputs: &Batch,
     effort: Effort,
 ) -> Result<Compared, CertifyError> {
     let begun = Instant::now();
     let turns = effort.turns.max(FEWEST_TURNS);
     let measure =
-        |model| Turns::begin(Stand { kind, model, sample_shape, effort, share: effort.at_most / (2 * turns as u32) });
+        |model| Turns::begin(Stand { kind, model, inputs, effort, share: effort.at_most / (2 * turns as u32) });
     let (mut large, mut small) = (measure(dense)?, measure(slim)?);
     for turn in 1..turns {
         if turn >= FEWEST_TURNS && begun.elapsed() >= effort.at_most {
@@ -140,7 +139,7 @@ impl Speedup {
 struct Stand<'a> {
     kind: Kind,
     model: &'a Path,
-    sample_shape: &'a [usize],
+    inputs: &'a Batch,
     effort: Effort,
     /// The time of one turn, about.
     share: Duration,
@@ -159,7 +158,7 @@ impl<'a> Turns<'a> {
     /// Takes the first turn.
     fn begin(stand: Stand<'a>) -> Result<Self, CertifyError> {
         let mut session = stand.session()?;
-        let batch = session.fixed_batch().unwrap_or(1);
+        let batch = session.at_once(stand.inputs).unwrap_or(1);
         let times = vec![stand.times(session.as_mut(), batch)?];
         Ok(Self { stand, identity: session.identity(), batch, times })
     }
@@ -204,7 +203,7 @@ impl Stand<'_> {
 
     /// Milliseconds of each run that counts.
     fn times(&self, session: &mut dyn Session, batch: usize) -> Result<Vec<f64>, CertifyError> {
-        let input = noise(self.sample_shape, batch, 1.0, 0)?;
+        let input = self.inputs.piece(0, batch);
         let begun = Instant::now();
         for run in 0..self.effort.warm_up.max(1) {
             if run > 0 && begun.elapsed() > self.share / 4 {

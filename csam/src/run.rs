@@ -1,13 +1,14 @@
 //! `espalier-torch run`: imports a model, runs it on given inputs, and writes its outputs.
 //!
-//! Both files are in the safetensors format. In: one `f32` tensor for each run, named `0`, `1`, … Out: one tensor for each
-//! run and graph output, of the type it was computed in, named `RUN:OUTPUT:NAME` with both numbers from 0, and metadata
-//! `runtime`, `version` and `device`.
+//! Both files are in the safetensors format. In: one tensor for each run and input, named `RUN:INPUT:NAME`; the name of a
+//! model's only input may be empty. Out: one tensor for each run and graph output, of the type it was computed in, named
+//! `RUN:OUTPUT:NAME`, and metadata `runtime`, `version` and `device`. Both numbers are counted from 0.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use import::Model;
+use import::graph::ValueId;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 use tch::{Kind, TchError, Tensor, no_grad};
@@ -57,15 +58,23 @@ pub enum RunError {
         /// What is wrong.
         source: SafeTensorError,
     },
-    /// An input is not what this program takes.
-    #[error("{}: an input is {dtype:?} of shape {shape:?}, but f32 with at least one sample is agreed", path.display())]
+    /// A tensor of the inputs is not what this program takes.
+    #[error("{}: the tensor `{key}` is {problem}", path.display())]
     Input {
         /// The file.
         path: PathBuf,
-        /// What it holds.
-        dtype: Dtype,
-        /// Its shape.
-        shape: Vec<usize>,
+        /// The tensor's name.
+        key: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// An input that is fed nothing.
+    #[error("the model's input `{input}` is fed nothing in run {run}; name what it is fed with --input")]
+    NotFed {
+        /// The input's name.
+        input: String,
+        /// The run, counted from 0.
+        run: usize,
     },
     /// An output has elements that a tensor file does not hold.
     #[error("an output holds {kind:?}, which cannot be written; leave torch out of the runtimes")]
@@ -89,29 +98,72 @@ pub fn run(args: &RunArgs) -> Result<(), RunError> {
     tch::set_num_threads(i32::from(args.threads.max(1)));
     let model = Model::open(&args.model)?;
     let network = Network::lower(&model, None, Lowering::inference())?;
-    let inputs = read(&args.inputs)?;
+    let name = |value: &ValueId| model.graph.value(*value).name.as_str();
+    let wanted: Vec<&str> = model.graph.inputs.iter().map(name).collect();
+    let given = read(&args.inputs)?;
     let runs = no_grad(|| {
-        let forward = |input: &Tensor| network.forward(input, &mut Pass::default());
-        inputs.iter().map(forward).collect::<Result<Vec<_>, _>>()
+        let forward = |(run, given): (usize, &Given)| -> Result<_, RunError> {
+            Ok(network.forward(&in_order(run, &wanted, given)?, &mut Pass::default())?)
+        };
+        given.iter().enumerate().map(forward).collect::<Result<Vec<_>, _>>()
     })?;
     let names: Vec<&str> = model.graph.outputs.iter().map(|&value| model.graph.value(value).name.as_str()).collect();
     write(&args.outputs, &names, &runs)
 }
 
-/// The inputs of every run.
-fn read(path: &Path) -> Result<Vec<Tensor>, RunError> {
+/// The tensors of one run, by name.
+type Given = Vec<(String, Tensor)>;
+
+/// The tensors of every run.
+fn read(path: &Path) -> Result<Vec<Given>, RunError> {
     let bytes = std::fs::read(path).map_err(|source| RunError::Read { path: path.into(), source })?;
-    let failed = |source| RunError::File { path: path.into(), source };
-    let file = SafeTensors::deserialize(&bytes).map_err(failed)?;
-    let input = |run: usize| {
-        let view = file.tensor(&run.to_string()).map_err(failed)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|source| RunError::File { path: path.into(), source })?;
+    let mut runs = BTreeMap::<usize, BTreeMap<usize, (String, Tensor)>>::new();
+    for (key, view) in file.iter() {
+        let wrong = |problem: String| RunError::Input { path: path.into(), key: key.to_owned(), problem };
+        let (run, number, name) = place(key).ok_or_else(|| wrong("not named RUN:INPUT:NAME".to_owned()))?;
+        let kind = kind(view.dtype()).ok_or_else(|| wrong(format!("of {:?}, which torch has not", view.dtype())))?;
         let shape: Vec<i64> = view.shape().iter().map(|&extent| extent as i64).collect();
-        if view.dtype() != Dtype::F32 || shape.first().is_none_or(|&samples| samples == 0) {
-            return Err(RunError::Input { path: path.into(), dtype: view.dtype(), shape: view.shape().to_vec() });
-        }
-        Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?;
+        runs.entry(run).or_default().insert(number, (name.to_owned(), tensor));
+    }
+    Ok(runs.into_values().map(|run| run.into_values().collect()).collect())
+}
+
+/// Run, number and name from `RUN:NUMBER:NAME`.
+fn place(key: &str) -> Option<(usize, usize, &str)> {
+    let (run, rest) = key.split_once(':')?;
+    let (number, name) = rest.split_once(':')?;
+    Some((run.parse().ok()?, number.parse().ok()?, name))
+}
+
+/// A run's tensors in the order of the model's inputs; its only tensor is for its only input whatever the name.
+fn in_order(run: usize, wanted: &[&str], given: &Given) -> Result<Vec<Tensor>, RunError> {
+    if let ([_], [(_, only)]) = (wanted, given.as_slice()) {
+        return Ok(vec![only.shallow_clone()]);
+    }
+    let of = |input: &&str| {
+        let found = given.iter().find(|(name, _)| name == input).map(|(_, tensor)| tensor.shallow_clone());
+        found.ok_or_else(|| RunError::NotFed { input: (*input).to_owned(), run })
     };
-    (0..file.len()).map(input).collect()
+    wanted.iter().map(of).collect()
+}
+
+/// What torch calls a file's element type.
+fn kind(dtype: Dtype) -> Option<Kind> {
+    Some(match dtype {
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        Dtype::I8 => Kind::Int8,
+        Dtype::I16 => Kind::Int16,
+        Dtype::I32 => Kind::Int,
+        Dtype::I64 => Kind::Int64,
+        Dtype::U8 => Kind::Uint8,
+        Dtype::BOOL => Kind::Bool,
+        _ => return None,
+    })
 }
 
 fn write(path: &Path, names: &[&str], runs: &[Vec<Tensor>]) -> Result<(), RunError> {

@@ -10,12 +10,12 @@ use images::{
 use import::{lanes::Lanes, ops::Role};
 use job::{Job, Task};
 use sha2::{Digest, Sha256};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, no_grad};
 
 use crate::{
     CsamError,
     events::Events,
-    network::{Answers, Lowering, Network, Parameter, Pass, Statistics},
+    network::{Answers, Feeds, Lowering, Network, Parameter, Pass, Statistics},
     session::{self, Stop},
     subject::Subject,
     train::{
@@ -315,7 +315,7 @@ fn laws(job: &Job) -> Result<Vec<Law>, CsamError> {
 }
 
 /// A few batches of training pictures as for evaluation.
-fn calibration(samples: &Samples, batch_sizes: BatchSizes, device: Device) -> Result<Vec<Tensor>, CsamError> {
+fn calibration(samples: &Samples, batch_sizes: BatchSizes, device: Device) -> Result<Vec<Feeds>, CsamError> {
     let recipe = Recipe::plain(0, CALIBRATION.min(batch_sizes.inference));
     let steps = 8.min(samples.len().div_ceil(recipe.batch)) as u64;
     (0..steps).map(|step| Ok(prepare(samples, &recipe, step, device)?.images)).collect()

@@ -10,11 +10,11 @@ use import::{
     graph::Dim,
     proto::ModelFile,
 };
-use tch::{Device, Tensor, no_grad};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use crate::{
     CsamError,
-    network::{Answers, Lowering, Network, Pass},
+    network::{Answers, Feeds, Lowering, Network, Pass},
     train::{
         feed::{Recipe, prepare},
         samples::Samples,
@@ -44,7 +44,10 @@ impl Subject {
     pub fn open(path: &Path) -> Result<Self, CsamError> {
         let declared = Model::open(path)?;
         match free(&declared.file, true)? {
-            Freed::Already => Ok(Self { model: declared, at_once: None, declared: None }),
+            Freed::Already => {
+                let one_by_one = declared.graph.inputs.iter().any(|&input| declared.graph.batch_axis(input).is_none());
+                Ok(Self { at_once: one_by_one.then_some(1), model: declared, declared: None })
+            }
             Freed::Stuck { batch } => Ok(Self { model: declared, at_once: Some(batch.max(1)), declared: None }),
             Freed::Copy { bytes, .. } => {
                 let mut file = ModelFile::from_bytes(bytes).map_err(import::ImportError::from)?;
@@ -93,20 +96,33 @@ fn equal(file: &Answers, copy: &Answers) -> Result<bool, CsamError> {
     Ok(file.0.len() == copy.0.len())
 }
 
-/// So many images, no two alike: training pictures, and seeded noise where these are too few or alike.
-fn unlike(samples: &Samples, count: usize, device: Device) -> Result<Tensor, CsamError> {
-    let mut images: Vec<Tensor> = Vec::new();
-    for picture in prepare(samples, &Recipe::plain(0, count.min(samples.len())), 0, device)?.images.unbind(0) {
-        if !images.iter().any(|image| image.equal(&picture)) {
+/// So many images, no two alike: training pictures, and some of them with seeded noise in place of their floats where
+/// these are too few or alike.
+fn unlike(samples: &Samples, count: usize, device: Device) -> Result<Feeds, CsamError> {
+    let given = prepare(samples, &Recipe::plain(0, count.min(samples.len())), 0, device)?.images;
+    let mut images: Vec<Feeds> = Vec::new();
+    for picture in 0..given.images() {
+        let picture = given.narrow(picture, 1)?;
+        if !images.iter().any(|image| image.is(&picture)) {
             images.push(picture);
         }
     }
-    let shape = images.first().map(Tensor::size).unwrap_or_default();
-    let elements = samples.preprocess().len();
-    for number in images.len()..count {
-        let mut rng = draw::rng(0, "unlike", 0, number as u64);
-        let noise: Vec<f32> = (0..elements).map(|_| draw::normal_pair(&mut rng).0).collect();
-        images.push(Tensor::f_from_slice(&noise)?.f_reshape(&shape)?.f_to_device(device)?);
+    let distinct = images.len();
+    for number in distinct..count {
+        let base = &images[number % distinct.max(1)];
+        let drawn = base.tensors().iter().enumerate().map(|(input, tensor)| noise_like(tensor, input, number));
+        images.push(Feeds::new(drawn.collect::<Result<_, _>>()?)?);
     }
-    Ok(Tensor::f_stack(&images, 0)?)
+    let first = images.first().map(Feeds::shallow_clone).ok_or(CsamError::NothingToLearn)?;
+    images[1..].iter().try_fold(first, |all, image| Ok(all.then(image)?))
+}
+
+/// Seeded noise in place of floats; anything else is as it was.
+fn noise_like(tensor: &Tensor, input: usize, number: usize) -> Result<Tensor, TchError> {
+    if !matches!(tensor.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16) {
+        return Ok(tensor.shallow_clone());
+    }
+    let mut rng = draw::rng(0, "unlike", input as u64, number as u64);
+    let noise: Vec<f32> = (0..tensor.numel()).map(|_| draw::normal_pair(&mut rng).0).collect();
+    Tensor::f_from_slice(&noise)?.f_reshape(tensor.size())?.f_to_kind(tensor.kind())?.f_to_device(tensor.device())
 }

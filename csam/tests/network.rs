@@ -28,7 +28,7 @@ fn pictures(count: i64) -> Tensor {
 }
 
 fn scores(network: &Network, input: &Tensor, pass: &mut Pass) -> Tensor {
-    network.forward(input, pass).unwrap().remove(0)
+    network.forward(std::slice::from_ref(input), pass).unwrap().remove(0)
 }
 
 /// Largest difference over the largest number.
@@ -72,7 +72,7 @@ fn every_refusal_is_told_at_once() {
 #[test]
 fn input_of_another_shape_is_an_error_that_names_the_node() {
     let network = training(&model(small::chain()));
-    let error = network.forward(&drawn(&[2, 4, 8, 8], 0.0), &mut Pass::default()).unwrap_err();
+    let error = network.forward(&[drawn(&[2, 4, 8, 8], 0.0)], &mut Pass::default()).unwrap_err();
     assert!(error.to_string().contains("Conv"), "{error}");
     assert!(!error.to_string().contains('\n'), "{error}");
 }
@@ -334,7 +334,7 @@ fn inserted_normalisations_change_nothing_until_trained_and_fold_back() {
     assert!(inserted >= 2, "nothing was inserted");
     let dense = scores(&training(&model), &pictures(6), &mut Pass::default());
     assert!(difference(&scores(&network, &pictures(6), &mut Pass::default()), &dense) < 1e-6);
-    network.measure_inserted([pictures(6), drawn(&[3, 3, 8, 8], 0.9)]).unwrap();
+    network.measure_inserted([pictures(6).into(), drawn(&[3, 3, 8, 8], 0.9).into()]).unwrap();
     assert!(difference(&scores(&network, &pictures(6), &mut Pass::default()), &dense) < 1e-5);
 
     for parameter in network.parameters() {
@@ -369,8 +369,8 @@ fn networks_that_kept_their_normalisations_get_no_others() {
 fn probabilities_become_log_probabilities() {
     let network = training(&model(small::softmax()));
     let said = |network: &Network| {
-        let outputs = network.forward(&pictures(3), &mut Pass::default()).unwrap();
-        let scores = network.answers(&pictures(3), &mut Pass::default()).unwrap().scores().unwrap().unwrap();
+        let outputs = network.forward(&[pictures(3)], &mut Pass::default()).unwrap();
+        let scores = network.answers(&pictures(3).into(), &mut Pass::default()).unwrap().scores().unwrap().unwrap();
         (outputs[0].shallow_clone(), scores)
     };
     let (probabilities, scores) = said(&network);

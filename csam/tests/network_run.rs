@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use csam::run::{RunArgs, run};
-use fixtures::models::{Builder, Dim, int, small};
+use fixtures::models::{Builder, Dim, int, small, tensors};
 use import::DType;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -18,7 +18,7 @@ fn write(path: &Path, runs: &[usize]) {
         .map(|(run, samples)| {
             let values = (start..start + samples * 3 * 64).map(|i| (i as f32 * 0.37).sin());
             start += samples * 3 * 64;
-            (run.to_string(), *samples, values.flat_map(f32::to_le_bytes).collect())
+            (format!("{run}:0:"), *samples, values.flat_map(f32::to_le_bytes).collect())
         })
         .collect();
     let views = pieces.iter().map(|(name, samples, bytes)| {
@@ -51,6 +51,30 @@ fn answers(model: &[u8], runs: &[usize]) -> Vec<(String, Dtype, Vec<usize>, Vec<
 fn scores(model: &[u8], runs: &[usize]) -> Vec<f32> {
     let floats = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect::<Vec<_>>();
     answers(model, runs).iter().flat_map(|(.., bytes)| floats(bytes)).collect()
+}
+
+#[test]
+fn several_inputs_are_fed_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let [onnx, inputs, outputs] = ["m.onnx", "in.safetensors", "out.safetensors"].map(|name| folder.path().join(name));
+    std::fs::write(&onnx, tensors::levels()).unwrap();
+    let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let (level, x, on) = (3i64.to_le_bytes(), floats(&[1.0, 2.0, 3.0, 4.0]), [1, 0, 1, 1]);
+    let given = [
+        ("0:0:level", TensorView::new(Dtype::I64, vec![], &level).unwrap()),
+        ("0:1:x", TensorView::new(Dtype::F32, vec![1, 4], &x).unwrap()),
+        ("0:2:on", TensorView::new(Dtype::BOOL, vec![1, 4], &on).unwrap()),
+    ];
+    let of = |count: usize| {
+        safetensors::serialize_to_file(given[..count].iter().map(|(name, view)| (*name, view)), None, &inputs).unwrap();
+        run(&RunArgs { model: onnx.clone(), inputs: inputs.clone(), outputs: outputs.clone(), threads: 1 })
+    };
+    of(3).unwrap();
+    let bytes = std::fs::read(&outputs).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.iter().next().unwrap().1.data(), floats(&[3.0, 0.0, 9.0, 12.0]));
+    let error = of(2).unwrap_err().to_string();
+    assert!(error.contains("`on` is fed nothing"), "{error}");
 }
 
 #[test]

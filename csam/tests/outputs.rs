@@ -86,12 +86,12 @@ fn noise(count: i64) -> Tensor {
 fn every_output_is_read_for_what_it_is() {
     let network =
         |bytes: Vec<u8>| Network::lower(&Model::from_bytes(bytes.into()).unwrap(), None, Lowering::training()).unwrap();
-    let said = network(detector(BATCH, 1.0)).answers(&noise(3), &mut Pass::default()).unwrap();
+    let said = network(detector(BATCH, 1.0)).answers(&noise(3).into(), &mut Pass::default()).unwrap();
     let meanings: Vec<Meaning> = said.0.iter().map(|answer| answer.meaning).collect();
     assert_eq!(meanings, [Meaning::Numbers, Meaning::Numbers, Meaning::ClassesByPlace]);
     assert_eq!(said.shapes(), [[64, 4], [64, 1], [64, 3]]);
     assert!(said.scores().unwrap().is_none());
-    let map = network(one_at_a_time()).answers(&noise(1), &mut Pass::default()).unwrap();
+    let map = network(one_at_a_time()).answers(&noise(1).into(), &mut Pass::default()).unwrap();
     assert_eq!((map.0[0].meaning, map.shapes()), (Meaning::Numbers, vec![vec![64, 2]]));
 }
 
@@ -107,7 +107,7 @@ fn probabilities_are_known_through_layout_operators() {
         net.output(&y, &[BATCH, Dim::Is(5)]);
         let model = Model::from_bytes(net.finish().into()).unwrap();
         let network = Network::lower(&model, None, Lowering::training()).unwrap();
-        let said = network.answers(&noise(2), &mut Pass::default()).unwrap();
+        let said = network.answers(&noise(2).into(), &mut Pass::default()).unwrap();
         assert_eq!(said.0[0].meaning, Meaning::Classes);
         let sums = said.scores().unwrap().unwrap().exp().sum_dim_intlist(1, false, Kind::Float);
         assert!((sums - 1.0).abs().max().double_value(&[]) < 1e-5);

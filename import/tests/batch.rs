@@ -1,10 +1,28 @@
 //! Models with a fixed batch get a copy that takes any.
 #![allow(clippy::unwrap_used)]
 
-use fixtures::models::{Builder, Dim, int, ints, small};
+use fixtures::models::{Builder, Dim, int, ints, small, tensors};
 use import::batch::{Freed, free};
 use import::proto::ModelFile;
 use import::{Model, Tensor};
+
+#[test]
+fn samples_are_found_on_the_axis_where_they_lie() {
+    let axes = |bytes: Vec<u8>| {
+        let graph = Model::from_bytes(bytes.into()).unwrap().graph;
+        graph.inputs.iter().map(|&input| graph.batch_axis(input)).collect::<Vec<_>>()
+    };
+    assert_eq!(axes(tensors::board()), [Some(0)]);
+    assert_eq!(axes(tensors::masked()), [Some(0), Some(0)]);
+    assert_eq!(axes(tensors::sequence_first()), [Some(1)]);
+    assert_eq!(axes(tensors::levels()), [Some(0), Some(0), None]);
+    // A single axis of a fixed size is one sample.
+    let mut net = Builder::new("vector", 13, 0);
+    let x = net.input("x", &[Dim::Is(12)]);
+    let y = net.node("Relu", &[&x], vec![]);
+    net.output(&y, &[Dim::Is(12)]);
+    assert_eq!(axes(net.finish()), [None]);
+}
 
 #[test]
 fn a_free_batch_needs_no_copy() {

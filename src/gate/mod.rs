@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use certify::agreement::twin::{Job, Precision, Tap, Twin, TwinReport, Worst, check_in_child, noise};
+use certify::agreement::twin::{Job, Precision, Tap, Twin, TwinReport, Worst, check_in_child, noise, noise_like};
 use certify::runtimes::child::Fault;
 use certify::runtimes::child::exchange::write_inputs;
 use certify::runtimes::{Batch, Pieces};
@@ -259,17 +259,12 @@ fn real(subject: &Subject, pictures: &Pictures, folder: &Path) -> Result<PathBuf
 
 /// Real pictures, then seeded noise.
 pub(crate) fn inputs(subject: &Subject, pictures: Option<&Pictures>, probes: usize, seed: u64) -> Result<Batch> {
-    let real = pictures.map(|pictures| pictures.batch(PICTURES)).transpose()?;
-    let sample: Vec<usize> = match &real {
-        Some(real) => real.shape[1..].to_vec(),
-        None => {
-            let shape = input_shape(&subject.model.graph)?;
-            shape.iter().skip(1).map(|size| size.unwrap_or(OPEN_SIDE)).collect()
-        }
+    let Some(pictures) = pictures else {
+        let shape = input_shape(&subject.model.graph)?;
+        let sample: Vec<usize> = shape.iter().skip(1).map(|size| size.unwrap_or(OPEN_SIDE)).collect();
+        return Ok(noise(&sample, probes, 1.0, seed)?);
     };
-    let noise = noise(&sample, probes, 1.0, seed)?;
-    let Some(mut all) = real else { return Ok(noise) };
-    all.shape[0] += probes;
-    all.data.extend(noise.data);
-    Ok(all)
+    let real = pictures.batch(PICTURES)?;
+    let drawn = noise_like(&real, probes, seed)?;
+    real.then(drawn).ok_or_else(|| anyhow!("samples and noise are of different kinds; report this"))
 }

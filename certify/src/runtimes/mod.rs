@@ -10,14 +10,13 @@ pub mod ort;
 pub mod pieces;
 mod torch;
 pub mod tract;
-pub mod values;
 
+pub use images::values::{self, Element, Values};
 use serde::{Deserialize, Serialize};
 
-pub use self::batch::{Batch, Output};
+pub use self::batch::{Batch, Declared, Fed, Feed, Output};
 pub use self::kind::{Home, Kind, Runtime, different, load};
 pub use self::pieces::Pieces;
-pub use self::values::{Element, Values};
 use crate::error::CertifyError;
 
 /// What executed a model.
@@ -48,14 +47,38 @@ impl Default for Options {
 
 /// A loaded model.
 pub trait Session: Send {
+    /// Runs the model once, on these tensors.
+    ///
+    /// # Errors
+    /// When an input is fed nothing, the runtime fails, or its outputs cannot be read as numbers.
+    fn feed(&mut self, inputs: &[Fed<'_>]) -> Result<Vec<Output>, CertifyError>;
+
+    /// The inputs as the file declares them.
+    fn inputs(&self) -> &[Declared];
+
     /// Runs a batch of any size; a model whose batch is fixed is run as often as it takes.
     ///
     /// # Errors
-    /// When the runtime fails, or its outputs cannot be read as numbers.
-    fn run(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError>;
+    /// As [`feed`](Self::feed), and when the outputs of several runs do not fit each other.
+    fn run(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError> {
+        match self.at_once(batch) {
+            Some(size) => Pieces::Exactly(size).run(batch, |piece| self.feed(&piece.fed()?)),
+            None => self.feed(&batch.fed()?),
+        }
+    }
 
-    /// The input's shape as the file declares it; `None` for an axis of any size.
-    fn input_shape(&self) -> &[Option<usize>];
+    /// How many samples like these the file takes in one run, where it fixes that.
+    fn at_once(&self, batch: &Batch) -> Option<usize> {
+        if batch.is_one_by_one() {
+            return Some(1);
+        }
+        let inputs = self.inputs();
+        batch.feeds().iter().find_map(|feed| {
+            let only = || inputs.first().filter(|_| inputs.len() == 1);
+            let declared = inputs.iter().find(|input| input.name == feed.name).or_else(only)?;
+            declared.shape.get(feed.axis?).copied().flatten()
+        })
+    }
 
     /// The runtime.
     fn kind(&self) -> Kind;
@@ -72,10 +95,5 @@ pub trait Session: Send {
     fn identity(&self) -> Identity {
         let [runtime, version, device] = [self.kind().name, self.version(), self.device()].map(str::to_owned);
         Identity { runtime, version, device }
-    }
-
-    /// The batch size the file fixes, if it does.
-    fn fixed_batch(&self) -> Option<usize> {
-        self.input_shape().first().copied().flatten()
     }
 }

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use half::{bf16, f16};
+use images::each;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session as Loaded, SessionInputValue};
-use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorElementType, TensorRef, ValueType};
+use ort::value::{DynValue, Outlet, PrimitiveTensorElementType, Tensor, TensorElementType, TensorRef, ValueType};
 
-use super::batch::{Batch, Output};
-use super::pieces::Pieces;
-use super::values::{Element, Values, each};
+use super::batch::{Declared, Fed, Output};
+use super::values::{Element, Values};
 use super::{Home, Kind, Options, Runtime, Session};
 use crate::error::CertifyError;
 
@@ -98,12 +98,12 @@ pub struct OrtSession {
     session: Loaded,
     model: PathBuf,
     version: String,
-    shape: Vec<Option<usize>>,
-    element: TensorElementType,
+    inputs: Vec<Declared>,
+    elements: Vec<TensorElementType>,
 }
 
 impl OrtSession {
-    /// Loads a model of exactly one input tensor.
+    /// Loads a model whose inputs are tensors.
     ///
     /// # Errors
     /// When there is no library, or it refuses the file.
@@ -111,8 +111,8 @@ impl OrtSession {
         let version = version()?;
         let fault = |reason: String| CertifyError::Load { runtime: NAME, model: model.to_path_buf(), reason };
         let session = open(model, options).map_err(|error| fault(error.to_string()))?;
-        let (element, shape) = only_input(&session).map_err(fault)?;
-        Ok(Self { session, model: model.to_path_buf(), version, shape, element })
+        let (inputs, elements) = declared(&session).map_err(fault)?;
+        Ok(Self { session, model: model.to_path_buf(), version, inputs, elements })
     }
 
     /// The names of the model's outputs, in order.
@@ -120,25 +120,23 @@ impl OrtSession {
     pub fn output_names(&self) -> Vec<String> {
         self.session.outputs().iter().map(|output| output.name().to_owned()).collect()
     }
-
-    fn run_once(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError> {
-        let fault = |reason: String| CertifyError::Run { runtime: NAME, model: self.model.clone(), reason };
-        let input = as_input(batch, self.element).map_err(|error| fault(error.to_string()))?;
-        let outputs = self.session.run([input]).map_err(|error| fault(error.to_string()))?;
-        outputs.into_iter().map(|(name, value)| as_output(name, &value).map_err(&fault)).collect()
-    }
 }
 
 impl Session for OrtSession {
-    fn run(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError> {
-        match self.fixed_batch() {
-            Some(size) => Pieces::Exactly(size).run(batch, |piece| self.run_once(piece)),
-            None => self.run_once(batch),
-        }
+    fn feed(&mut self, inputs: &[Fed<'_>]) -> Result<Vec<Output>, CertifyError> {
+        let fault = |reason: String| CertifyError::Run { runtime: NAME, model: self.model.clone(), reason };
+        let names = self.inputs.iter().map(|input| input.name.as_str());
+        let places = Fed::places(inputs, names).map_err(fault)?;
+        let given = self.inputs.iter().zip(&self.elements).zip(places);
+        let given =
+            given.map(|((input, element), place)| Ok((input.name.as_str(), as_input(&inputs[place], *element)?)));
+        let given = given.collect::<Result<Vec<_>, ort::Error>>().map_err(|error| fault(error.to_string()))?;
+        let outputs = self.session.run(given).map_err(|error| fault(error.to_string()))?;
+        outputs.into_iter().map(|(name, value)| as_output(name, &value).map_err(&fault)).collect()
     }
 
-    fn input_shape(&self) -> &[Option<usize>] {
-        &self.shape
+    fn inputs(&self) -> &[Declared] {
+        &self.inputs
     }
 
     fn kind(&self) -> Kind {
@@ -164,25 +162,27 @@ pub(crate) fn open(model: &Path, options: Options) -> Result<Loaded, ort::Error>
         .commit_from_file(model)
 }
 
-/// Element type and declared shape of the model's one input.
-fn only_input(session: &Loaded) -> Result<(TensorElementType, Vec<Option<usize>>), String> {
-    let [input] = session.inputs() else {
-        return Err(format!("it has {} inputs; only models with one input are supported", session.inputs().len()));
-    };
-    match input.dtype() {
-        ValueType::Tensor { ty, shape, .. } => Ok((*ty, shape.iter().map(|n| usize::try_from(*n).ok()).collect())),
+/// The inputs, and their elements' types.
+fn declared(session: &Loaded) -> Result<(Vec<Declared>, Vec<TensorElementType>), String> {
+    let one = |input: &Outlet| match input.dtype() {
+        ValueType::Tensor { ty, shape, .. } => {
+            let shape = shape.iter().map(|n| usize::try_from(*n).ok()).collect();
+            Ok((Declared { name: input.name().to_owned(), shape }, *ty))
+        }
         other => Err(format!("its input `{}` is {other:?}, not a tensor", input.name())),
-    }
+    };
+    session.inputs().iter().map(one).collect()
 }
 
-fn as_input(batch: &Batch, element: TensorElementType) -> Result<SessionInputValue<'_>, ort::Error> {
-    let shape = batch.shape.clone();
-    if element == TensorElementType::Float32 {
-        return Ok(TensorRef::from_array_view((shape, batch.data.as_slice()))?.into());
+fn as_input<'a>(fed: &'a Fed<'_>, element: TensorElementType) -> Result<SessionInputValue<'a>, ort::Error> {
+    let shape = fed.shape.clone();
+    if let (Values::F32(data), TensorElementType::Float32) = (fed.values.as_ref(), element) {
+        return Ok(TensorRef::from_array_view((shape, data.as_slice()))?.into());
     }
-    let numbers = as_element(element)
-        .ok_or_else(|| ort::Error::new(format!("its input holds {element}, and only numbers can be given")))?;
-    Ok(each!(Values::nearest(numbers, &batch.data), data => Tensor::from_array((shape, data))?.into()))
+    let numbers = as_element(element).ok_or_else(|| {
+        ort::Error::new(format!("its input `{}` holds {element}, and only numbers can be given", fed.name))
+    })?;
+    Ok(each!(fed.values.cast(numbers).into_owned(), data => Tensor::from_array((shape, data))?.into()))
 }
 
 fn as_output(name: &str, value: &DynValue) -> Result<Output, String> {

@@ -1,7 +1,7 @@
 //! tract: pure Rust, on the CPU, one thread.
 //!
 //! Declared shapes of inner values are always ignored, since tract's unification of symbolic batches fails on many
-//! exports otherwise. A plan is made for each batch shape and kept. A panic inside tract is an error here.
+//! exports otherwise. A plan is made for each set of input shapes and kept. A panic inside tract is an error here.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,14 +10,13 @@ use std::sync::Arc;
 
 use half::f16;
 use tract_onnx::prelude::{
-    Datum, DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, IntoTValue, TValue,
-    Tensor as TractTensor, TractResult, TypedRunnableModel, tvec,
+    Datum, DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, IntoTValue, OutletId,
+    TValue, Tensor as TractTensor, TractResult, TypedRunnableModel,
 };
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::anyhow;
 
-use super::batch::{Batch, Output};
-use super::pieces::Pieces;
+use super::batch::{Declared, Fed, Output};
 use super::values::Values;
 use super::{Home, Kind, Options, Runtime, Session};
 use crate::error::CertifyError;
@@ -46,52 +45,50 @@ pub struct TractSession {
     model: InferenceModel,
     path: PathBuf,
     names: Vec<String>,
-    shape: Vec<Option<usize>>,
+    inputs: Vec<Declared>,
     optimise: bool,
-    plans: HashMap<Vec<usize>, Arc<TypedRunnableModel>>,
+    plans: HashMap<Vec<Vec<usize>>, Arc<TypedRunnableModel>>,
 }
 
 impl TractSession {
-    /// Loads a model of exactly one input tensor.
+    /// Loads a model.
     ///
     /// # Errors
     /// When tract refuses the file. Many faults only show once a shape is known, at the first run.
     pub fn load(path: &Path, options: Options) -> Result<Self, CertifyError> {
         let fault = |reason: String| CertifyError::Load { runtime: NAME, model: path.to_path_buf(), reason };
         let model = guarded(|| tract_onnx::onnx().with_ignore_value_info(true).model_for_path(path)).map_err(fault)?;
-        let shape = only_input(&model).map_err(fault)?;
+        let inputs = guarded(|| declared(&model)).map_err(fault)?;
         let names = output_names(&model);
-        Ok(Self { model, path: path.to_path_buf(), names, shape, optimise: options.optimise, plans: HashMap::new() })
-    }
-
-    fn run_once(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError> {
-        let fault = |reason: String| CertifyError::Run { runtime: NAME, model: self.path.clone(), reason };
-        let element = guarded(|| Ok(self.model.input_fact(0)?.datum_type.concretize())).map_err(fault)?;
-        let element = element.unwrap_or(DatumType::F32);
-        if !self.plans.contains_key(&batch.shape) {
-            let plan = guarded(|| plan(&self.model, element, &batch.shape, self.optimise)).map_err(fault)?;
-            self.plans.insert(batch.shape.clone(), plan);
-        }
-        let plan = &self.plans[&batch.shape];
-        let values = guarded(|| {
-            let input = TractTensor::from_shape(&batch.shape, &batch.data)?.cast_to_dt(element)?.into_owned();
-            plan.run(tvec!(input.into_tvalue()))
-        });
-        let values = values.map_err(fault)?;
-        self.names.iter().zip(&values).map(|(name, value)| guarded(|| as_output(name, value)).map_err(fault)).collect()
+        Ok(Self { model, path: path.to_path_buf(), names, inputs, optimise: options.optimise, plans: HashMap::new() })
     }
 }
 
 impl Session for TractSession {
-    fn run(&mut self, batch: &Batch) -> Result<Vec<Output>, CertifyError> {
-        match self.fixed_batch() {
-            Some(size) => Pieces::Exactly(size).run(batch, |piece| self.run_once(piece)),
-            None => self.run_once(batch),
+    fn feed(&mut self, inputs: &[Fed<'_>]) -> Result<Vec<Output>, CertifyError> {
+        let fault = |reason: String| CertifyError::Run { runtime: NAME, model: self.path.clone(), reason };
+        let names = self.inputs.iter().map(|input| input.name.as_str());
+        let places = Fed::places(inputs, names).map_err(fault)?;
+        let inputs: Vec<&Fed<'_>> = places.into_iter().map(|place| &inputs[place]).collect();
+        let shapes: Vec<Vec<usize>> = inputs.iter().map(|fed| fed.shape.clone()).collect();
+        let elements =
+            guarded(|| (0..inputs.len()).map(|place| element(&self.model, place)).collect::<TractResult<Vec<_>>>());
+        let elements = elements.map_err(fault)?;
+        if !self.plans.contains_key(&shapes) {
+            let plan = guarded(|| plan(&self.model, &elements, &shapes, self.optimise)).map_err(fault)?;
+            self.plans.insert(shapes.clone(), plan);
         }
+        let plan = &self.plans[&shapes];
+        let values = guarded(|| {
+            let given = inputs.iter().zip(&elements).map(|(fed, element)| as_input(fed, *element));
+            plan.run(given.collect::<TractResult<_>>()?)
+        });
+        let values = values.map_err(fault)?;
+        self.names.iter().zip(&values).map(|(name, value)| guarded(|| as_output(name, value)).map_err(fault)).collect()
     }
 
-    fn input_shape(&self) -> &[Option<usize>] {
-        &self.shape
+    fn inputs(&self) -> &[Declared] {
+        &self.inputs
     }
 
     fn kind(&self) -> Kind {
@@ -116,25 +113,52 @@ fn guarded<T>(call: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
 
 fn plan(
     model: &InferenceModel,
-    element: DatumType,
-    shape: &[usize],
+    elements: &[DatumType],
+    shapes: &[Vec<usize>],
     optimise: bool,
 ) -> TractResult<Arc<TypedRunnableModel>> {
     let mut model = model.clone();
-    model.set_input_fact(0, InferenceFact::dt_shape(element, shape))?;
+    for (place, (element, shape)) in elements.iter().zip(shapes).enumerate() {
+        model.set_input_fact(place, InferenceFact::dt_shape(*element, shape))?;
+    }
     let typed = model.into_typed()?;
     let typed = if optimise { typed.into_optimized()? } else { typed.into_decluttered()? };
     typed.into_runnable()
 }
 
-/// The declared shape of the model's one input.
-fn only_input(model: &InferenceModel) -> Result<Vec<Option<usize>>, String> {
-    let [input] = model.inputs.as_slice() else {
-        return Err(format!("it has {} inputs; only models with one input are supported", model.inputs.len()));
+fn declared(model: &InferenceModel) -> TractResult<Vec<Declared>> {
+    let one = |outlet: &OutletId| {
+        let extents = model.outlet_fact(*outlet)?.shape.dims();
+        let shape = extents.map(|extent| extent.concretize()?.to_i64().ok()?.try_into().ok()).collect();
+        Ok(Declared { name: model.node(outlet.node).name.clone(), shape })
     };
-    let fact = guarded(|| model.outlet_fact(*input))?;
-    let extents = fact.shape.dims().map(|extent| extent.concretize()?.to_i64().ok()?.try_into().ok());
-    Ok(extents.collect())
+    model.inputs.iter().map(one).collect()
+}
+
+fn element(model: &InferenceModel, place: usize) -> TractResult<DatumType> {
+    Ok(model.input_fact(place)?.datum_type.concretize().unwrap_or(DatumType::F32))
+}
+
+fn as_input(fed: &Fed<'_>, element: DatumType) -> TractResult<TValue> {
+    let tensor = match fed.values.as_ref() {
+        // tract has no type for the upper half of single precision.
+        Values::Bf16(data) => {
+            TractTensor::from_shape(&fed.shape, &data.iter().map(|value| value.to_f32()).collect::<Vec<_>>())?
+        }
+        Values::F16(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::F32(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::F64(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::I8(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::I16(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::I32(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::I64(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::U8(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::U16(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::U32(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::U64(data) => TractTensor::from_shape(&fed.shape, data)?,
+        Values::Bool(data) => TractTensor::from_shape(&fed.shape, data)?,
+    };
+    Ok(tensor.cast_to_dt(element)?.into_owned().into_tvalue())
 }
 
 fn output_names(model: &InferenceModel) -> Vec<String> {

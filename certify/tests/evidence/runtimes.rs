@@ -5,9 +5,9 @@ use std::time::Duration;
 use certify::CertifyError;
 use certify::agreement::compare::compare;
 use certify::latency::{Effort, Latency, Speedup, compare as compare_latency};
-use certify::runtimes::{Batch, Element, Kind, Options, Values, load};
+use certify::runtimes::{Batch, Element, Feed, Kind, Options, Values, load};
 use fixtures::{
-    models::{Builder, Dim, int, small},
+    models::{Builder, Dim, int, small, tensors},
     needs,
 };
 use import::{DType, Tensor};
@@ -50,11 +50,56 @@ fn a_fixed_batch_gives_what_single_samples_give() {
     let batch = noise(&SAMPLE, 3);
     for kind in [Kind::ORT, Kind::TRACT] {
         let mut session = load(kind, &path, Options::default()).unwrap();
-        assert_eq!(session.fixed_batch(), Some(1));
+        assert_eq!(session.at_once(&batch), Some(1));
         let whole = &session.run(&batch).unwrap()[0];
         assert_eq!(whole.shape[0], 3);
         let single = &session.run(&batch.samples(2, 1)).unwrap()[0];
         assert_eq!(whole.samples(3).nth(2).unwrap(), single.values);
+    }
+}
+
+#[test]
+fn several_inputs_of_any_type_are_fed_by_name() {
+    let models = Models::new();
+    let path = models.file("levels.onnx", &tensors::levels());
+    let feed =
+        |name: &str, sample: &[usize], axis, values| Feed { name: name.into(), sample: sample.to_vec(), axis, values };
+    // In another order than the model's.
+    let feeds = vec![
+        feed("level", &[], None, Values::I64(vec![3, -2])),
+        feed("x", &[4], Some(0), Values::F32(vec![1., 2., 3., 4., 5., 6., 7., 8.])),
+        feed("on", &[4], Some(0), Values::Bool(vec![true, false, true, true, false, true, false, false])),
+    ];
+    let batch = Batch::of(2, feeds).unwrap();
+    for kind in [Kind::ORT, Kind::TRACT] {
+        if kind == Kind::ORT && !needs::onnx_runtime() {
+            continue;
+        }
+        let mut session = load(kind, &path, Options::default()).unwrap();
+        let outputs = session.run(&batch).unwrap();
+        assert_eq!(outputs[0].values.to_f64(), [3., 0., 9., 12., 0., -12., 0., 0.], "{kind:?}");
+        let missing = Batch::of(2, batch.feeds()[1..].to_vec()).unwrap();
+        let error = session.run(&missing).unwrap_err().to_string();
+        assert!(error.contains("`level` is fed nothing"), "{error}");
+    }
+}
+
+#[test]
+fn samples_lie_on_the_axis_that_a_model_has_for_them() {
+    let models = Models::new();
+    let path = models.file("sequence.onnx", &tensors::sequence_first());
+    let values: Vec<f32> = (0..36u8).map(f32::from).collect();
+    let feed = Feed { name: String::new(), sample: vec![6, 3], axis: Some(1), values: values.into() };
+    let batch = Batch::of(2, vec![feed]).unwrap();
+    for kind in [Kind::ORT, Kind::TRACT] {
+        if kind == Kind::ORT && !needs::onnx_runtime() {
+            continue;
+        }
+        let mut session = load(kind, &path, Options::default()).unwrap();
+        let both = session.run(&batch).unwrap().remove(0);
+        assert_eq!(both.shape, [6, 2, 4], "{kind:?}");
+        let second = session.run(&batch.samples(1, 1)).unwrap().remove(0);
+        assert_eq!(both.samples(2).nth(1).unwrap().to_f64(), second.values.to_f64(), "{kind:?}");
     }
 }
 
@@ -98,7 +143,7 @@ fn two_networks_are_timed_in_turns_on_both() {
     let path = models.file("chain.onnx", &small::chain());
     let effort = Effort { at_most: Duration::ZERO, ..Effort::default() };
     for kind in [Kind::ORT, Kind::TRACT] {
-        let found = compare_latency(kind, &path, &path, &SAMPLE, effort).unwrap();
+        let found = compare_latency(kind, &path, &path, &noise(&SAMPLE, 1), effort).unwrap();
         let Latency { batch, runs, ref identity, p10_ms, median_ms, p90_ms, .. } = found.slim;
         assert_eq!((batch, runs, identity.runtime.as_str(), found.speedup.turns), (1, 6, kind.name(), 6));
         assert!(0.0 < p10_ms && p10_ms <= median_ms && median_ms <= p90_ms);

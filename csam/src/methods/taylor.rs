@@ -74,7 +74,7 @@ fn add_batch(context: &SearchContext<'_>, batch: &Batch, seed: u64, sums: &mut [
     let micro = context.search.taylor.micro as i64;
     for start in (0..batch.n).step_by(context.search.taylor.micro) {
         let count = micro.min(batch.n - start);
-        let images = batch.images.f_narrow(0, start, count)?;
+        let images = batch.images.narrow(start, count)?;
         let labels = match &batch.labels {
             Some(labels) => Some(labels.f_narrow(0, start, count)?),
             None => None,

@@ -10,11 +10,13 @@ pub enum NetworkError {
     /// Nodes that have no exact lowering, all of them.
     #[error("{} cannot be lowered to torch: {}", nodes(.0.len()), list(.0))]
     Refused(Vec<Refusal>),
-    /// A network takes exactly one fed input.
-    #[error("the model has {found} inputs to feed, but exactly one is supported; fix the others as initializers")]
+    /// Not as many tensors as the network takes.
+    #[error("the model has {found} inputs to feed, but {fed} are fed; say what each is fed with --input")]
     Inputs {
         /// How many inputs have to be fed.
         found: usize,
+        /// How many tensors there are.
+        fed: usize,
     },
     /// A graph output that nothing makes.
     #[error("output `{name}` is not made by any node; export the model again")]

@@ -12,7 +12,7 @@ use super::op::{Op, Torch};
 use super::ops::Normalise;
 use super::step::{Source, Step};
 use super::store::Leaf;
-use super::{Network, NetworkError, Pass};
+use super::{Feeds, Network, NetworkError, Pass};
 
 /// The values that exporters of the common training frameworks write.
 const MOMENTUM: f64 = 0.9;
@@ -129,14 +129,14 @@ impl Network {
     ///
     /// # Errors
     /// When a batch does not fit the network.
-    pub fn measure_inserted(&mut self, batches: impl IntoIterator<Item = Tensor>) -> Result<(), NetworkError> {
+    pub fn measure_inserted(&mut self, batches: impl IntoIterator<Item = Feeds>) -> Result<(), NetworkError> {
         if self.inserted.is_empty() {
             return Ok(());
         }
         let mut moments: Vec<Option<Moments>> = self.inserted.iter().map(|_| None).collect();
         let mut images = 0.0;
         for batch in batches {
-            let count = batch.size().first().copied().unwrap_or(0) as f64;
+            let count = batch.images() as f64;
             images += count;
             no_grad(|| self.observe_inserted(&batch, &mut moments, count / images))?;
         }
@@ -148,13 +148,8 @@ impl Network {
         Ok(())
     }
 
-    fn observe_inserted(
-        &self,
-        batch: &Tensor,
-        moments: &mut [Option<Moments>],
-        share: f64,
-    ) -> Result<(), NetworkError> {
-        self.run(batch, &mut Pass::default(), &mut |step, inputs| {
+    fn observe_inserted(&self, batch: &Feeds, moments: &mut [Option<Moments>], share: f64) -> Result<(), NetworkError> {
+        self.run(&self.laid(batch)?, &mut Pass::default(), &mut |step, inputs| {
             let Some(at) = self.inserted.iter().position(|inserted| inserted.step == step) else { return Ok(()) };
             let batch = Moments::of(inputs.at(0)?)?;
             match &mut moments[at] {

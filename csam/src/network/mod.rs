@@ -7,6 +7,7 @@
 mod answers;
 mod convert;
 mod error;
+mod feeds;
 mod fold;
 mod inserted;
 mod lifetime;
@@ -23,15 +24,17 @@ mod view;
 use import::graph::Dim;
 use import::lanes::Lanes;
 use import::{Graph, Model, Tensor as Stored};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Tensor, no_grad};
 
 pub use answers::{Answer, Answers, Meaning};
 pub use error::NetworkError;
+pub use feeds::Feeds;
 pub use lower::Lowering;
 pub use masks::Masks;
 pub use pass::{Pass, Statistics, Taps};
 pub use store::Parameter;
 
+use feeds::Port;
 use inserted::Inserted;
 use lower::Builder;
 use masks::Masked;
@@ -40,13 +43,12 @@ use ops::Head;
 use step::Step;
 use store::Leaf;
 
-/// A lowered graph with one input.
+/// A lowered graph.
 pub struct Network {
     steps: Vec<Step>,
     leaves: Vec<Leaf>,
     inserted: Vec<Inserted>,
-    input: usize,
-    input_kind: Kind,
+    inputs: Vec<Port>,
     outputs: Vec<Output>,
     heads: Vec<Head>,
     /// Whether images come with their channels last.
@@ -67,10 +69,14 @@ impl Network {
     /// Lowers a model's graph. Lanes are needed for masks and taps only.
     ///
     /// # Errors
-    /// When nodes have no exact lowering (all of them are named), or the model does not have exactly one input to feed.
+    /// When nodes have no exact lowering (all of them are named), or a network to be trained has no
+    /// input to feed.
     pub fn lower(model: &Model, lanes: Option<&Lanes>, options: Lowering) -> Result<Self, NetworkError> {
         let graph = &model.graph;
-        let [input] = graph.inputs[..] else { return Err(NetworkError::Inputs { found: graph.inputs.len() }) };
+        if options.trainable && graph.inputs.is_empty() {
+            return Err(NetworkError::Inputs { found: 0, fed: 1 });
+        }
+        let inputs: Vec<Port> = graph.inputs.iter().map(|&input| Port::of(graph, input)).collect();
         let built = Builder::build(model, lanes, options)?;
         let outputs = graph.outputs.iter().map(|&value| match built.constant(value) {
             Some(tensor) => Output::Constant(tensor.shallow_clone()),
@@ -80,9 +86,8 @@ impl Network {
             outputs: outputs.collect(),
             heads: ops::heads(graph),
             channels_last: has_channels_last(graph),
-            at_once: options.at_once,
-            input: input.0 as usize,
-            input_kind: graph.value(input).dtype.and_then(convert::kind).unwrap_or(Kind::Float),
+            at_once: if inputs.iter().any(|port| port.axis.is_none()) { Some(1) } else { options.at_once },
+            inputs,
             values: built.values,
             device: options.device,
             steps: built.steps,
@@ -91,27 +96,32 @@ impl Network {
         })
     }
 
-    /// Runs a batch through the network and returns the graph's outputs in order.
+    /// Runs the network on a tensor for each input, as the graph has them, and returns the graph's outputs in order.
     ///
     /// # Errors
-    /// When the batch does not fit the network.
-    pub fn forward(&self, input: &Tensor, pass: &mut Pass) -> Result<Vec<Tensor>, NetworkError> {
-        self.run(input, pass, &mut |_, _| Ok(()))
+    /// When the tensors do not fit the network.
+    pub fn forward(&self, inputs: &[Tensor], pass: &mut Pass) -> Result<Vec<Tensor>, NetworkError> {
+        self.run(inputs, pass, &mut |_, _| Ok(()))
     }
 
     /// A forward run in which `observe` sees the inputs of every step.
     fn run(
         &self,
-        input: &Tensor,
+        inputs: &[Tensor],
         pass: &mut Pass,
         observe: &mut dyn FnMut(usize, &Inputs) -> Torch<()>,
     ) -> Result<Vec<Tensor>, NetworkError> {
-        let input = input.f_to_device(self.device)?.f_to_kind(self.input_kind)?;
-        let images = input.size().first().copied().unwrap_or(1);
+        if inputs.len() != self.inputs.len() {
+            return Err(NetworkError::Inputs { found: self.inputs.len(), fed: inputs.len() });
+        }
+        let batch = |(port, tensor): (&Port, &Tensor)| tensor.size().get(port.axis?).copied();
+        let images = self.inputs.iter().zip(inputs).find_map(batch).unwrap_or(1);
         let masked = pass.masks.map(Masked::new).transpose()?;
         let frame = Frame { statistics: pass.statistics, device: self.device, overwrite: false };
         let mut values: Vec<Option<Tensor>> = (0..self.values).map(|_| None).collect();
-        values[self.input] = Some(channels_last(input)?);
+        for (port, tensor) in self.inputs.iter().zip(inputs) {
+            values[port.value] = Some(port.take(tensor, self.device)?);
+        }
         for (at, step) in self.steps.iter().enumerate() {
             let mut inputs = step.gather(&values);
             observe(at, &inputs)?;
@@ -137,16 +147,16 @@ impl Network {
     ///
     /// # Errors
     /// When the batch does not fit the network, or an output has no part for each image.
-    pub fn answers(&self, images: &Tensor, pass: &mut Pass) -> Result<Answers, NetworkError> {
-        let count = images.size().first().copied().unwrap_or(0);
+    pub fn answers(&self, images: &Feeds, pass: &mut Pass) -> Result<Answers, NetworkError> {
+        let count = images.images();
         let Some(size) = self.at_once.filter(|&size| size < count) else {
-            return self.read(&self.forward(images, pass)?, count);
+            return self.read(&self.forward(&self.laid(images)?, pass)?, count);
         };
         let mut all: Option<Answers> = None;
         for start in (0..count).step_by(size as usize) {
             // The last run is filled up with images that were in the one before.
-            let part = images.f_narrow(0, start.min(count - size), size)?;
-            let part = self.read(&self.forward(&part, pass)?, size)?;
+            let part = images.narrow(start.min(count - size), size)?;
+            let part = self.read(&self.forward(&self.laid(&part)?, pass)?, size)?;
             let new = size.min(count - start);
             let part = part.narrow(size - new, new)?;
             all = Some(match all {
@@ -155,6 +165,11 @@ impl Network {
             });
         }
         all.ok_or_else(|| NetworkError::NoOutput { name: "0".to_owned() })
+    }
+
+    /// Images as the graph has them.
+    fn laid(&self, images: &Feeds) -> Result<Vec<Tensor>, NetworkError> {
+        self.inputs.iter().zip(images.tensors()).map(|(port, tensor)| port.lay(tensor)).collect()
     }
 
     fn read(&self, outputs: &[Tensor], images: i64) -> Result<Answers, NetworkError> {
@@ -168,15 +183,15 @@ impl Network {
     ///
     /// # Errors
     /// When the images do not fit the network.
-    pub fn bytes_kept(&self, images: &Tensor) -> Result<usize, NetworkError> {
+    pub fn bytes_kept(&self, images: &Feeds) -> Result<usize, NetworkError> {
         let mut bytes = 0;
         no_grad(|| {
-            self.run(images, &mut Pass::default(), &mut |_, inputs| {
+            self.run(&self.laid(images)?, &mut Pass::default(), &mut |_, inputs| {
                 bytes += inputs.get(0).map_or(0, |data| data.numel() * data.kind().elt_size_in_bytes());
                 Ok(())
             })
         })?;
-        Ok(bytes / images.size().first().map_or(1, |&count| count.max(1) as usize))
+        Ok(bytes / usize::try_from(images.images()).unwrap_or(1).max(1))
     }
 
     /// The trained tensors, one per stored tensor, then those of inserted normalisations.
@@ -236,12 +251,4 @@ fn has_channels_last(graph: &Graph) -> bool {
     let shape = graph.inputs.first().and_then(|&input| graph.value(input).shape.as_deref());
     let few = |size: &Dim| size.value().is_some_and(|size| size <= 4);
     matches!(shape, Some([_, first, _, last]) if few(last) && !few(first))
-}
-
-/// Images with their channels innermost in memory, which convolution and normalisation pass on, and are faster in.
-fn channels_last(input: Tensor) -> Torch<Tensor> {
-    if input.dim() != 4 {
-        return Ok(input);
-    }
-    input.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }

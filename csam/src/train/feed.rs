@@ -14,7 +14,7 @@ use images::{Pixels, augment::Augment, draw, laws::Law, preprocess::Preprocess};
 use tch::{Device, Tensor};
 
 use super::samples::Samples;
-use crate::CsamError;
+use crate::{CsamError, network::Feeds};
 
 /// Batches that may wait ready.
 const AHEAD: usize = 4;
@@ -54,7 +54,7 @@ pub fn augment(wanted: bool, input: &Preprocess) -> Augment {
 #[derive(Debug)]
 pub struct Batch {
     /// All inputs as the network takes them.
-    pub images: Tensor,
+    pub images: Feeds,
     /// Labels of the `n` images.
     pub labels: Option<Tensor>,
     /// Images.
@@ -67,27 +67,27 @@ pub struct Batch {
 
 impl Batch {
     /// The first `k` images, clean.
-    pub fn clean_front(&self) -> Result<Tensor, CsamError> {
-        Ok(self.images.f_narrow(0, 0, self.k)?)
+    pub fn clean_front(&self) -> Result<Feeds, CsamError> {
+        Ok(self.images.narrow(0, self.k)?)
     }
 
     /// The transformed copies, `draws` × `k` rows.
-    pub fn changed(&self) -> Result<Tensor, CsamError> {
-        Ok(self.images.f_narrow(0, self.k, self.k * self.draws)?)
+    pub fn changed(&self) -> Result<Feeds, CsamError> {
+        Ok(self.images.narrow(self.k, self.k * self.draws)?)
     }
 
     /// All `n` images, the first `k` transformed (by their last draw).
-    pub fn mixed(&self) -> Result<Tensor, CsamError> {
-        Ok(self.images.f_narrow(0, self.k * self.draws, self.n)?)
+    pub fn mixed(&self) -> Result<Feeds, CsamError> {
+        Ok(self.images.narrow(self.k * self.draws, self.n)?)
     }
 
     /// All `n` images, clean.
-    pub fn clean(&self) -> Result<Tensor, CsamError> {
+    pub fn clean(&self) -> Result<Feeds, CsamError> {
         if self.k == 0 {
             return Ok(self.images.shallow_clone());
         }
-        let rest = self.images.f_narrow(0, self.k * (1 + self.draws), self.n - self.k)?;
-        Ok(Tensor::f_cat(&[self.clean_front()?, rest], 0)?)
+        let rest = self.images.narrow(self.k * (1 + self.draws), self.n - self.k)?;
+        Ok(self.clean_front()?.then(&rest)?)
     }
 }
 
@@ -182,7 +182,7 @@ fn batch(samples: &Samples, recipe: &Recipe, step: u64, chosen: &[usize], device
     let labels =
         samples.labels().map(|labels| chosen.iter().map(|index| i64::from(labels[*index])).collect::<Vec<_>>());
     Ok(Batch {
-        images: Tensor::f_from_slice(&data)?.f_reshape(&shape)?.f_to_device(device)?,
+        images: Tensor::f_from_slice(&data)?.f_reshape(&shape)?.f_to_device(device)?.into(),
         labels: labels.map(|labels| Tensor::f_from_slice(&labels)?.f_to_device(device)).transpose()?,
         n: n as i64,
         k: k as i64,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     CsamError,
-    network::{Answer, Answers, Network, Pass},
+    network::{Answer, Answers, Feeds, Network, Pass},
 };
 
 /// A network that is asked and never changed.
@@ -101,7 +101,7 @@ impl SoftTargets {
 ///
 /// # Errors
 /// The network cannot be run.
-pub fn predict(network: &Network, images: &Tensor) -> Result<Answers, CsamError> {
+pub fn predict(network: &Network, images: &Feeds) -> Result<Answers, CsamError> {
     Ok(network.answers(images, &mut Pass::default())?)
 }
 

@@ -40,13 +40,14 @@ pub(crate) fn difference_between(path: &Path, copy: &Model, batch: &Batch) -> f6
 /// Runs as many samples at a time as the file fixes, or all.
 fn torch(model: &Model, batch: &Batch) -> Vec<Tensor> {
     let network = Network::lower(model, None, Lowering::inference()).unwrap();
-    let shape: Vec<i64> = batch.shape.iter().map(|&extent| extent as i64).collect();
-    let input = Tensor::from_slice(&batch.data).reshape(&shape);
+    let fed = batch.fed().unwrap().remove(0);
+    let shape: Vec<i64> = fed.shape.iter().map(|&extent| extent as i64).collect();
+    let input = Tensor::from_slice(&fed.values.to_f64()).reshape(&shape).to_kind(tch::Kind::Float);
     let size = model.graph.batch().and_then(|batch| batch.value()).unwrap_or(shape[0]);
     assert_eq!(shape[0] % size, 0);
     let parts: Vec<Vec<Tensor>> = (0..shape[0] / size)
         .map(|part| input.narrow(0, part * size, size))
-        .map(|part| no_grad(|| network.forward(&part, &mut Pass::default()).unwrap()))
+        .map(|part| no_grad(|| network.forward(&[part], &mut Pass::default()).unwrap()))
         .collect();
     let outputs = parts[0].len();
     (0..outputs).map(|at| join(parts.iter().map(|part| &part[at]).collect())).collect()
@@ -58,10 +59,15 @@ fn join(parts: Vec<&Tensor>) -> Tensor {
 
 /// Numbers between −1 and 1 that look random and are the same everywhere.
 pub(crate) fn drawn(shape: &[usize]) -> Batch {
+    Batch::new(shape.to_vec(), numbers(shape)).unwrap()
+}
+
+/// The numbers of [`drawn`].
+pub(crate) fn numbers(shape: &[usize]) -> Vec<f32> {
     let count: usize = shape.iter().product();
     let draw = |i: usize| {
         let wave = (i as f64 * 12.9898 + 0.5).sin() * 43_758.545_3;
         (2.0 * (wave - wave.floor()) - 1.0) as f32
     };
-    Batch::new(shape.to_vec(), (0..count).map(draw).collect()).unwrap()
+    (0..count).map(draw).collect()
 }

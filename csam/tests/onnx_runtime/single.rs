@@ -63,8 +63,7 @@ impl Single {
 
     /// A constant of this shape, drawn and moved by an offset.
     pub(crate) fn constant(mut self, shape: &[usize], offset: f32) -> Self {
-        let values: Vec<f32> =
-            crate::onnx_runtime::drawn(shape).data.iter().rev().map(|value| value + offset).collect();
+        let values: Vec<f32> = crate::onnx_runtime::numbers(shape).iter().rev().map(|value| value + offset).collect();
         self.constants.push(Some(Tensor::from_f32(shape, &values).unwrap()));
         self
     }

@@ -23,6 +23,46 @@ pub enum DataError {
         /// What is there instead, in brackets.
         beside: String,
     },
+    /// Arrays where pictures are wanted.
+    #[error("{}: holds arrays, which are no pictures; say which input they feed with --input NAME=array", path.display())]
+    OnlyArrays {
+        /// What was opened.
+        path: PathBuf,
+    },
+    /// No arrays where some are wanted.
+    #[error("{}: holds no arrays of samples; give an .npy or .npz file, or a folder of either", path.display())]
+    NoArrays {
+        /// What was opened.
+        path: PathBuf,
+    },
+    /// A sample that is no picture.
+    #[error(
+        "{name}: is no picture; say what the network's inputs are fed with --input NAME=array or --input NAME=normal"
+    )]
+    NoPicture {
+        /// The sample.
+        name: String,
+    },
+    /// A sample without an array of this name.
+    #[error("{name}: has no array `{key}`; give an .npz file with one, or say --input NAME=normal")]
+    NoArray {
+        /// The sample.
+        name: String,
+        /// The array's name.
+        key: String,
+    },
+    /// An array that an input does not take.
+    #[error("{name}: the array `{key}` is {found}, and the network takes {wanted}; save it as that")]
+    Array {
+        /// The sample.
+        name: String,
+        /// The array's name.
+        key: String,
+        /// Its type and shape.
+        found: String,
+        /// The input's.
+        wanted: String,
+    },
     /// Two forms in one place.
     #[error("{}: holds both {} and {} files; give a folder with one form of pictures", path.display(), first.describe(), second.describe())]
     Mixed {

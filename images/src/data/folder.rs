@@ -45,14 +45,18 @@ impl Source for Files {
     }
 
     fn key(&self, index: usize) -> String {
-        let path = &self.paths[index];
-        let below = path.strip_prefix(&self.folder).unwrap_or(path);
-        below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+        key(&self.folder, &self.paths[index])
     }
 
     fn files(&self, positions: &[usize]) -> Vec<PathBuf> {
         positions.iter().map(|position| self.paths[*position].clone()).collect()
     }
+}
+
+/// A file's path below its split's folder, the same on every system.
+pub(super) fn key(folder: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(folder).unwrap_or(path);
+    below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
 /// One split before classes are numbered: its pictures, each with its class folder where there is one.
@@ -69,13 +73,21 @@ impl Split {
 }
 
 pub(super) fn open(listing: &Listing) -> Result<Dataset, DataError> {
+    open_with(listing, |folder, paths| Arc::new(Files { folder, paths }))
+}
+
+/// Opens folders of files that are samples each; `source` reads those of one split, given its folder.
+pub(super) fn open_with(
+    listing: &Listing,
+    source: impl Fn(PathBuf, Vec<PathBuf>) -> Arc<dyn Source>,
+) -> Result<Dataset, DataError> {
     let splits = splits(listing)?;
     for split in &splits {
         refuse_loose_pictures(listing, split)?;
     }
     let classes = classes(listing, &splits)?;
     refuse_empty_classes(listing, &splits, &classes)?;
-    let splits = splits.into_iter().map(|split| set(listing, split, &classes)).collect();
+    let splits = splits.into_iter().map(|split| set(listing, split, &classes, &source)).collect();
     Ok(Dataset { kind: Kind::Folder, classes, splits, left_out: LeftOut::default() })
 }
 
@@ -166,11 +178,16 @@ fn refuse_empty_classes(listing: &Listing, splits: &[Split], classes: &[String])
     }
 }
 
-fn set(listing: &Listing, split: Split, classes: &[String]) -> ImageSet {
+fn set(
+    listing: &Listing,
+    split: Split,
+    classes: &[String],
+    source: &impl Fn(PathBuf, Vec<PathBuf>) -> Arc<dyn Source>,
+) -> ImageSet {
     let number = |name: &String| classes.iter().position(|class| class == name).map(|n| n as u32);
     let labels: Option<Vec<u32>> = split.pictures.iter().map(|(class, _)| class.as_ref().and_then(number)).collect();
     let folder = split.folder(listing);
     let paths: Vec<PathBuf> = split.pictures.into_iter().map(|(_, path)| path).collect();
     let len = paths.len();
-    ImageSet::new(&split.name, split.role, Arc::new(Files { folder, paths }), len, labels)
+    ImageSet::new(&split.name, split.role, source(folder, paths), len, labels)
 }

@@ -127,13 +127,14 @@ fn is_known_beside(path: &Path) -> bool {
 }
 
 /// Names that leave no doubt; what such a file holds is checked when it is read.
-fn kind_by_name(path: &Path) -> Option<Kind> {
+pub(super) fn kind_by_name(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_string_lossy().to_lowercase();
     let (stem, extension) = name.rsplit_once('.')?;
     match extension {
         "jpg" | "jpeg" | "jpe" | "jfif" | "png" | "webp" | "gif" | "bmp" | "tif" | "tiff" => Some(Kind::Folder),
         "ppm" | "pgm" | "pbm" | "pnm" => Some(Kind::Folder),
         "npy" => Some(Kind::Npy),
+        "npz" => Some(Kind::Npz),
         "parquet" => Some(Kind::Parquet),
         "bin" if stem.starts_with("data_batch") || stem == "test_batch" => Some(Kind::Cifar),
         _ => None,

@@ -4,6 +4,7 @@
 //! [`ImageSet`]s whose pictures are decoded when they are asked for. [`Dataset::divide`] decides which of them are
 //! trained on and which are measured.
 
+mod arrays;
 mod cifar;
 mod classes;
 mod division;
@@ -15,10 +16,12 @@ mod listing;
 mod npy;
 mod pairs;
 mod parquet;
+mod random;
 mod raw;
 mod set;
 mod split;
 
+use crate::intake::Intake;
 use crate::procedural;
 use listing::Listing;
 use std::path::Path;
@@ -26,6 +29,8 @@ use std::path::Path;
 pub use division::{Choice, Division, ForTraining, MeasureSet, TrainSet, Training, ValidationSet};
 pub use error::DataError;
 pub use left_out::{LeftOut, Reason};
+pub use npy::Array;
+pub use random::{RANDOM, random};
 pub use set::{Digest, ImageSet, Source};
 pub use split::Role;
 
@@ -45,8 +50,12 @@ pub enum Kind {
     Idx,
     /// Pairs of NumPy arrays.
     Npy,
+    /// NumPy arrays that are no pictures.
+    Npz,
     /// Drawn by this program.
     Procedural,
+    /// Samples that are nothing but a number, for inputs that are drawn.
+    Random,
 }
 
 impl Kind {
@@ -58,7 +67,9 @@ impl Kind {
             Self::Cifar => "CIFAR-10 binary batches",
             Self::Idx => "IDX",
             Self::Npy => "NumPy arrays",
+            Self::Npz => "NumPy arrays of any kind",
             Self::Procedural => "procedural",
+            Self::Random => "random",
         }
     }
 }
@@ -76,13 +87,42 @@ pub struct Dataset {
     pub left_out: LeftOut,
 }
 
-/// Opens a data set: a folder or a file of one of the forms, or [`PROCEDURAL`].
+/// Opens the data set that feeds a network: arrays where it takes any, else pictures, or numbers of random samples.
+///
+/// # Errors
+/// As [`open`], and where arrays are not what the network takes.
+pub fn open_for(path: &Path, intake: &Intake) -> Result<Dataset, DataError> {
+    let wanted: Vec<(&str, usize)> = intake.arrays().collect();
+    if wanted.is_empty() { open(path) } else { arrays::open(path, &wanted) }
+}
+
+/// Whether a path holds arrays: some that can be no pictures, or some that may be.
+///
+/// # Errors
+/// It cannot be read.
+pub fn arrays_at(path: &Path) -> Result<Option<Kind>, DataError> {
+    if is_word(path) {
+        return Ok(None);
+    }
+    let kinds: Vec<Kind> = Listing::of(path)?.kinds().collect();
+    Ok([Kind::Npz, Kind::Npy].into_iter().find(|kind| kinds.contains(kind)))
+}
+
+/// Whether this opens a data set that lies nowhere.
+fn is_word(path: &Path) -> bool {
+    (path == Path::new(PROCEDURAL) || random::count(path).is_some()) && !path.exists()
+}
+
+/// Opens a data set: a folder or a file of one of the forms, or one of the words [`PROCEDURAL`] and [`RANDOM`].
 ///
 /// # Errors
 /// The path holds no pictures, several forms at once, or files that contradict each other.
 pub fn open(path: &Path) -> Result<Dataset, DataError> {
     if path == Path::new(PROCEDURAL) && !path.exists() {
         return Ok(procedural::dataset(procedural::SEED));
+    }
+    if let Some(count) = random::count(path).filter(|_| !path.exists()) {
+        return Ok(random(count));
     }
     let listing = Listing::of(path)?;
     let mut found = listing.kinds();
@@ -96,7 +136,8 @@ pub fn open(path: &Path) -> Result<Dataset, DataError> {
         (Some(Kind::Cifar), None) => cifar::open(&listing),
         (Some(Kind::Idx), None) => idx::open(&listing),
         (Some(Kind::Npy), None) => npy::open(&listing),
-        (Some(Kind::Folder | Kind::Procedural), None) => folder::open(&listing),
+        (Some(Kind::Npz), None) => return Err(DataError::OnlyArrays { path: path.into() }),
+        (Some(Kind::Folder | Kind::Procedural | Kind::Random), None) => folder::open(&listing),
     }?;
     Ok(Dataset { left_out: listing.left_out, ..dataset.in_order() })
 }

@@ -1,18 +1,90 @@
-//! Pairs of NumPy arrays: pictures of bytes or 32-bit floats in either layout, and whole numbers as labels.
+//! NumPy's files: arrays of any type, and pairs of them that hold pictures (bytes or 32-bit floats in either layout) and
+//! labels (whole numbers).
 
 use super::{
     DataError, Dataset, Kind, classes,
     listing::Listing,
     pairs,
-    raw::{Raw, Values},
+    raw::{self, Raw},
 };
-use std::{fs, path::Path};
+use crate::values::{Element, Values};
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::Path,
+};
+use zip::ZipArchive;
+
+/// An array of any type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// Its elements, row-major.
+    pub values: Values,
+}
+
+impl Array {
+    /// Entry `index` along the first axis; none beyond the end, or without axes.
+    pub(super) fn sample(&self, index: usize) -> Option<Self> {
+        let (count, shape) = self.shape.split_first()?;
+        let stride: usize = shape.iter().product();
+        let range = index * stride..(index + 1) * stride;
+        (index < *count).then(|| Self { shape: shape.to_vec(), values: self.values.pick([range]) })
+    }
+}
+
+/// The arrays of a `.npy` or `.npz` file, by name. The array of an `.npy` file is called after the file.
+///
+/// # Errors
+/// It cannot be read, is damaged, or holds something else than numbers.
+pub(super) fn arrays(path: &Path) -> Result<Vec<(String, Array)>, DataError> {
+    let damaged = |problem: String| DataError::damaged(path, problem);
+    if super::listing::kind_by_name(path) != Some(Kind::Npz) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(vec![(name, parse(path, &fs::read(path).map_err(DataError::unreadable(path))?)?.array(path)?)]);
+    }
+    let file = File::open(path).map_err(DataError::unreadable(path))?;
+    let mut archive = ZipArchive::new(file).map_err(|error| damaged(error.to_string()))?;
+    let mut found = Vec::with_capacity(archive.len());
+    for place in 0..archive.len() {
+        let mut entry = archive.by_index(place).map_err(|error| damaged(error.to_string()))?;
+        let name = entry.name().strip_suffix(".npy").unwrap_or(entry.name()).to_owned();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(|error| damaged(error.to_string()))?;
+        found.push((name, parse(path, &bytes)?.array(path)?));
+    }
+    Ok(found)
+}
 
 /// A parsed `.npy` file: NumPy's type text, the shape, and the elements' bytes.
 struct Npy {
     dtype: String,
     shape: Vec<usize>,
     bytes: Vec<u8>,
+}
+
+impl Npy {
+    fn array(self, path: &Path) -> Result<Array, DataError> {
+        let element = match self.dtype.as_str() {
+            "<f2" => Element::F16,
+            "<f4" => Element::F32,
+            "<f8" => Element::F64,
+            "|i1" => Element::I8,
+            "<i2" => Element::I16,
+            "<i4" => Element::I32,
+            "<i8" => Element::I64,
+            "|u1" => Element::U8,
+            "<u2" => Element::U16,
+            "<u4" => Element::U32,
+            "<u8" => Element::U64,
+            "|b1" => Element::Bool,
+            other => {
+                return Err(unsupported_type(path, other, "arrays hold floats, integers or booleans, little-endian"));
+            }
+        };
+        Ok(Array { shape: self.shape, values: Values::from_le_bytes(element, &self.bytes) })
+    }
 }
 
 pub(super) fn open(listing: &Listing) -> Result<Dataset, DataError> {
@@ -48,8 +120,8 @@ fn pictures(
         return Err(DataError::damaged(path, "its pictures have no pixels"));
     }
     let values = match npy.dtype.as_str() {
-        "|u1" => Values::Bytes(npy.bytes),
-        "<f4" => Values::Floats(unit_range(path, floats(&npy.bytes))?),
+        "|u1" => raw::Values::Bytes(npy.bytes),
+        "<f4" => raw::Values::Floats(unit_range(path, floats(&npy.bytes))?),
         other => return Err(unsupported_type(path, other, "pictures are of type uint8 or float32 (little-endian)")),
     };
     Ok(pairs::Array::Pictures(Raw { files: vec![path.into()], channels, height, width, planes, values }))

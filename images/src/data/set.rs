@@ -1,6 +1,6 @@
 //! One split: pictures that are decoded when asked for, and their labels.
 
-use super::{DataError, Role};
+use super::{Array, DataError, Role};
 use crate::{Picture, Pixels, preprocess::Preprocess};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -30,6 +30,14 @@ pub trait Source: Send + Sync {
     /// As [`picture`](Self::picture).
     fn upright(&self, index: usize) -> Result<Picture, DataError> {
         self.picture(index)
+    }
+
+    /// The array of this name of sample `index`, of a set of arrays.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read; the error names it.
+    fn array(&self, index: usize, key: &str) -> Result<Array, DataError> {
+        Err(DataError::NoArray { name: self.name(index), key: key.to_owned() })
     }
 
     /// Whether the file of picture `index` states an orientation other than upright.
@@ -104,6 +112,11 @@ impl ImageSet {
         self.labels.is_some()
     }
 
+    /// The same samples with labels, one for each in the data set.
+    pub(super) fn labelled(&self, labels: Vec<u32>) -> Self {
+        Self { labels: Some(labels.into()), ..self.clone() }
+    }
+
     /// The same pictures without their labels.
     #[must_use]
     pub fn without_labels(&self) -> Self {
@@ -141,6 +154,19 @@ impl ImageSet {
     /// What tells picture `index` from the others of its split, wherever the data set lies; empty where there is none.
     pub fn key(&self, index: usize) -> String {
         self.position(index).map_or_else(|_| String::new(), |position| self.source.key(position))
+    }
+
+    /// The array of this name of sample `index`.
+    ///
+    /// # Errors
+    /// There is no such sample or array, or it cannot be read.
+    pub fn array(&self, index: usize, key: &str) -> Result<Array, DataError> {
+        self.source.array(self.position(index)?, key)
+    }
+
+    /// The number of sample `index` in the data set, whatever selection this is.
+    pub fn number(&self, index: usize) -> usize {
+        self.indices.get(index).copied().unwrap_or(index)
     }
 
     /// Decodes picture `index` for a network.

@@ -77,9 +77,42 @@ impl Graph {
         self.opsets.iter().find(|(d, _)| d == domain).map(|(_, v)| *v)
     }
 
-    /// The first dimension of the first input: the batch axis.
+    /// The size of the batch axis, as the first input has it.
     pub fn batch(&self) -> Option<&Dim> {
-        self.value(*self.inputs.first()?).shape.as_ref()?.first()
+        let first = *self.inputs.first()?;
+        self.value(first).shape.as_ref()?.get(self.batch_axis(first)?)
+    }
+
+    /// The axis of an input along which samples lie; none where it takes one sample at a time.
+    ///
+    /// Of the first input it is the first axis, unless that has a size of its own (neither open nor 1) and the second is
+    /// open and found in every output: sequences before samples. A single axis holds samples only where another input
+    /// has the same open one. Of the other inputs it is the axis of the same size, or a first axis as open.
+    pub fn batch_axis(&self, input: ValueId) -> Option<usize> {
+        let shape = self.value(input).shape.as_deref()?;
+        let first = *self.inputs.first()?;
+        if input == first {
+            return match shape {
+                [] => None,
+                [only] => (only.value().is_none() && self.is_shared(first, only)).then_some(0),
+                [own, open, ..] if own.value().is_some_and(|size| size > 1) && self.is_in_every_output(open) => Some(1),
+                _ => Some(0),
+            };
+        }
+        let batch = self.value(first).shape.as_deref()?.get(self.batch_axis(first)?)?;
+        let open = batch.value().is_none();
+        let same = shape.iter().position(|size| size == batch).filter(|axis| open || (*axis == 0 && shape.len() > 1));
+        same.or_else(|| (open && shape.len() > 1 && shape[0].value().is_none()).then_some(0))
+    }
+
+    fn is_shared(&self, input: ValueId, size: &Dim) -> bool {
+        let has = |other: &ValueId| self.value(*other).shape.as_ref().is_some_and(|shape| shape.contains(size));
+        self.inputs.iter().any(|other| *other != input && has(other))
+    }
+
+    fn is_in_every_output(&self, size: &Dim) -> bool {
+        let has = |output: &ValueId| self.value(*output).shape.as_ref().is_some_and(|shape| shape.contains(size));
+        size.value().is_none() && !self.outputs.is_empty() && self.outputs.iter().all(has)
     }
 
     /// A node as people refer to it: operator, and name or position.

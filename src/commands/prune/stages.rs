@@ -230,7 +230,7 @@ impl Stages<'_> {
     /// How fast both are, runtime by runtime.
     pub(super) fn latency(&self, run: &mut Run) -> Result<Vec<Compared>> {
         run.stage("latency", &[], |run| {
-            let sample = self.pictures.input.input_shape(1)[1..].to_vec();
+            let sample = self.pictures.batch(1)?;
             let (dense, slim) = (&self.subject.path, run.work("tuned.onnx"));
             Ok(evidence::latencies(dense, &slim, &sample, self.settings.threads(), self.progress))
         })

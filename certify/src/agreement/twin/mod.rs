@@ -25,7 +25,7 @@ pub use self::child::{ARGUMENT, check_in_child, serve};
 pub use self::probes::{Feed, Range};
 use self::tally::{Judged, Limits, Place, Verdict};
 use crate::error::CertifyError;
-use crate::runtimes::Batch;
+use crate::runtimes::{self, Batch, Values};
 
 /// The files of the checks, all with the same inputs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -223,6 +223,26 @@ pub fn noise(sample_shape: &[usize], count: usize, scale: f32, seed: u64) -> Res
         data.extend(pairs.by_ref().take(stride).map(|value| value * scale));
     }
     Batch::new([&[count], sample_shape].concat(), data)
+}
+
+/// `count` samples for the same inputs as these: standard normal in place of floats, seeded; anything else is theirs.
+///
+/// # Errors
+/// When there are no samples.
+pub fn noise_like(batch: &Batch, count: usize, seed: u64) -> Result<Batch, CertifyError> {
+    let places: Vec<usize> = (0..count).map(|place| place % batch.len()).collect();
+    let theirs = batch.select(&places);
+    let drawn = theirs.feeds().iter().enumerate().map(|(input, feed)| {
+        let element = feed.values.element();
+        if !element.is_float() {
+            return feed.clone();
+        }
+        let mut rng = draw::rng(seed, "noise like", input as u64, 0);
+        let pairs = std::iter::repeat_with(|| draw::normal_pair(&mut rng)).flat_map(|(a, b)| [a, b]);
+        let values: Vec<f32> = pairs.take(feed.values.len()).collect();
+        runtimes::Feed { values: Values::from(values).cast(element).into_owned(), ..feed.clone() }
+    });
+    Batch::of(count, drawn.collect())
 }
 
 /// Runs the checks on ONNX Runtime in this process.

@@ -149,12 +149,15 @@ fn pictures(
     runs: &mut Vec<Run>,
     seen: &mut Seen,
 ) -> Result<(), CertifyError> {
-    let name = session.inputs().first().map(|input| input.name().to_owned()).unwrap_or_default();
+    let only = session.inputs().first().map(|input| input.name().to_owned()).unwrap_or_default();
     let mut start = 0;
-    for batch in read_inputs(path)? {
-        let samples = batch.len();
-        let values = batch.data.iter().copied().map(f64::from).collect();
-        let inputs = vec![Fed { name: name.clone(), shape: batch.shape, values }];
+    for feds in read_inputs(path)? {
+        let samples = feds.first().and_then(|fed| fed.shape.first()).copied().unwrap_or(1);
+        let name = |name: &str| if name.is_empty() { only.clone() } else { name.to_owned() };
+        let inputs = feds
+            .into_iter()
+            .map(|fed| Fed { name: name(&fed.name), values: fed.values.to_f64(), shape: fed.shape })
+            .collect::<Vec<_>>();
         let tapped = start < TAPPED_PICTURES;
         let run = shown(session, job, &inputs, tapped, Side::Twin).map_err(|reason| CertifyError::Twin { reason })?;
         runs.push(Run { part: 0, start, inputs, tapped, taps: run.0, outputs: run.1 });

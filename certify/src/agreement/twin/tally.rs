@@ -5,9 +5,11 @@
 //! precision), against what rounding does to the twin itself, measured by running it with inputs and parameters moved
 //! by about as much.
 
+use images::each_pair;
+use images::values::Number;
+
 use super::shown::Shown;
 use crate::runtimes::Values;
-use crate::runtimes::values::{Number, each_pair};
 
 /// What may differ.
 #[derive(Clone, Copy, Debug)]

@@ -1,49 +1,48 @@
 //! The tensor files between a runtime process and its parent, in the safetensors format.
 //!
-//! In: one `f32` tensor for each run, named `0`, `1`, … Out: one tensor for each run and graph output, of the type that
-//! the runtime gave, named `RUN:OUTPUT:NAME` with both numbers from 0, and metadata `runtime`, `version` and `device`.
+//! In: one tensor for each run and input, named `RUN:INPUT:NAME`. Out: one tensor for each run and graph output, of the
+//! type that the runtime gave, named `RUN:OUTPUT:NAME`, and metadata `runtime`, `version` and `device`. Both numbers are
+//! counted from 0; the name of a model's only input may be empty.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::path::Path;
 
-use half::{bf16, f16};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
 use super::super::Identity;
-use super::super::batch::{Batch, Output};
+use super::super::batch::{Fed, Output};
 use super::super::pieces::Piece;
-use super::super::values::Values;
+use super::super::values::{Element, Values};
 use crate::error::CertifyError;
 
 /// Writes the batches that are to be run one after another.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When the file cannot be written, or an input takes one sample at a time and is given several.
 pub fn write_inputs(path: &Path, pieces: &[Piece]) -> Result<(), CertifyError> {
-    let inputs = pieces.iter().enumerate().map(|(run, piece)| {
-        let Batch { shape, data } = &piece.batch;
-        (run.to_string(), shape.clone(), encoded(&Values::from(data.clone())))
+    let runs = pieces.iter().map(|piece| piece.batch.fed()).collect::<Result<Vec<_>, _>>()?;
+    let tensors = runs.iter().enumerate().flat_map(|(run, inputs)| {
+        let named = move |(index, fed): (usize, &Fed<'_>)| {
+            (format!("{run}:{index}:{}", fed.name), fed.shape.clone(), encoded(&fed.values))
+        };
+        inputs.iter().enumerate().map(named)
     });
-    write(path, inputs, HashMap::new())
+    write(path, tensors, HashMap::new())
 }
 
-/// Reads what [`write_inputs`] wrote.
+/// Reads what [`write_inputs`] wrote: the inputs of each run.
 ///
 /// # Errors
 /// When the file cannot be read, or is not of that form.
-pub fn read_inputs(path: &Path) -> Result<Vec<Batch>, CertifyError> {
+pub fn read_inputs(path: &Path) -> Result<Vec<Vec<Fed<'static>>>, CertifyError> {
     let bytes = read(path)?;
     let (file, _) = parse(path, &bytes)?;
-    let batch = |run: usize| {
-        let view = file.tensor(&run.to_string()).map_err(|error| unusable(path, error))?;
-        match decoded(path, &view)? {
-            (shape, Values::F32(data)) => Batch::new(shape, data),
-            (_, other) => Err(unusable(path, format!("it holds {:?} where f32 is agreed", other.element()))),
-        }
-    };
-    (0..file.len()).map(batch).collect()
+    let runs = by_run(path, &file)?.into_iter();
+    let fed = |(name, shape, values)| Fed { name: Cow::Owned(name), shape, values: Cow::Owned(values) };
+    Ok(runs.map(|inputs| inputs.into_iter().map(fed).collect()).collect())
 }
 
 /// Writes the outputs of every run.
@@ -72,31 +71,42 @@ pub fn write_outputs(path: &Path, runs: &[Vec<Output>], identity: &Identity) -> 
 pub fn read_outputs(path: &Path) -> Result<(Vec<Vec<Output>>, Identity), CertifyError> {
     let bytes = read(path)?;
     let (file, metadata) = parse(path, &bytes)?;
-    let mut numbered = BTreeMap::new();
-    for (key, view) in file.iter() {
-        let (place, name) =
-            place(key).ok_or_else(|| unusable(path, format!("tensor `{key}` is not named RUN:OUTPUT:NAME")))?;
-        let (shape, values) = decoded(path, &view)?;
-        numbered.insert(place, Output { name: name.to_owned(), shape, values });
-    }
-    let mut runs: Vec<Vec<Output>> = Vec::new();
-    for ((run, index), output) in numbered {
-        if index == 0 {
-            runs.push(Vec::new());
-        }
-        let in_order = runs.len() == run + 1 && runs[run].len() == index;
-        if !in_order {
-            return Err(unusable(path, format!("output {index} of run {run} does not follow another")));
-        }
-        runs[run].push(output);
-    }
+    let runs = by_run(path, &file)?.into_iter();
+    let output = |(name, shape, values)| Output { name, shape, values };
+    let runs = runs.map(|outputs| outputs.into_iter().map(output).collect()).collect();
     let said =
         |key: &str| metadata.get(key).cloned().ok_or_else(|| unusable(path, format!("metadata `{key}` is missing")));
     let identity = Identity { runtime: said("runtime")?, version: said("version")?, device: said("device")? };
     Ok((runs, identity))
 }
 
-/// Run, output and name from `RUN:OUTPUT:NAME`.
+/// A tensor of a run: its name, shape and elements.
+type Named = (String, Vec<usize>, Values);
+
+/// The tensors of each run, in their order.
+fn by_run(path: &Path, file: &SafeTensors<'_>) -> Result<Vec<Vec<Named>>, CertifyError> {
+    let mut numbered = BTreeMap::new();
+    for (key, view) in file.iter() {
+        let (place, name) =
+            place(key).ok_or_else(|| unusable(path, format!("tensor `{key}` is not named RUN:NUMBER:NAME")))?;
+        let (shape, values) = decoded(path, &view)?;
+        numbered.insert(place, (name.to_owned(), shape, values));
+    }
+    let mut runs: Vec<Vec<Named>> = Vec::new();
+    for ((run, index), tensor) in numbered {
+        if index == 0 {
+            runs.push(Vec::new());
+        }
+        let in_order = runs.len() == run + 1 && runs[run].len() == index;
+        if !in_order {
+            return Err(unusable(path, format!("tensor {index} of run {run} does not follow another")));
+        }
+        runs[run].push(tensor);
+    }
+    Ok(runs)
+}
+
+/// Run, number and name from `RUN:NUMBER:NAME`.
 fn place(key: &str) -> Option<((usize, usize), &str)> {
     let (run, rest) = key.split_once(':')?;
     let (index, name) = rest.split_once(':')?;
@@ -131,51 +141,42 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, HashMap<S
 }
 
 fn encoded(values: &Values) -> Encoded {
-    fn bytes<T: Copy, const N: usize>(data: &[T], write: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-        data.iter().flat_map(|value| write(*value)).collect()
-    }
-    match values {
-        Values::F16(data) => (Dtype::F16, bytes(data, f16::to_le_bytes)),
-        Values::Bf16(data) => (Dtype::BF16, bytes(data, bf16::to_le_bytes)),
-        Values::F32(data) => (Dtype::F32, bytes(data, f32::to_le_bytes)),
-        Values::F64(data) => (Dtype::F64, bytes(data, f64::to_le_bytes)),
-        Values::I8(data) => (Dtype::I8, bytes(data, i8::to_le_bytes)),
-        Values::I16(data) => (Dtype::I16, bytes(data, i16::to_le_bytes)),
-        Values::I32(data) => (Dtype::I32, bytes(data, i32::to_le_bytes)),
-        Values::I64(data) => (Dtype::I64, bytes(data, i64::to_le_bytes)),
-        Values::U8(data) => (Dtype::U8, data.clone()),
-        Values::U16(data) => (Dtype::U16, bytes(data, u16::to_le_bytes)),
-        Values::U32(data) => (Dtype::U32, bytes(data, u32::to_le_bytes)),
-        Values::U64(data) => (Dtype::U64, bytes(data, u64::to_le_bytes)),
-        Values::Bool(data) => (Dtype::BOOL, bytes(data, |value| [u8::from(value)])),
-    }
+    let dtype = match values.element() {
+        Element::F16 => Dtype::F16,
+        Element::Bf16 => Dtype::BF16,
+        Element::F32 => Dtype::F32,
+        Element::F64 => Dtype::F64,
+        Element::I8 => Dtype::I8,
+        Element::I16 => Dtype::I16,
+        Element::I32 => Dtype::I32,
+        Element::I64 => Dtype::I64,
+        Element::U8 => Dtype::U8,
+        Element::U16 => Dtype::U16,
+        Element::U32 => Dtype::U32,
+        Element::U64 => Dtype::U64,
+        Element::Bool => Dtype::BOOL,
+    };
+    (dtype, values.to_le_bytes())
 }
 
 fn decoded(path: &Path, view: &TensorView<'_>) -> Result<(Vec<usize>, Values), CertifyError> {
-    fn elements<T, const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Values
-    where
-        Values: From<Vec<T>>,
-    {
-        bytes.as_chunks::<N>().0.iter().map(|chunk| read(*chunk)).collect::<Vec<T>>().into()
-    }
-    let bytes = view.data();
-    let values = match view.dtype() {
-        Dtype::F16 => elements(bytes, f16::from_le_bytes),
-        Dtype::BF16 => elements(bytes, bf16::from_le_bytes),
-        Dtype::F32 => elements(bytes, f32::from_le_bytes),
-        Dtype::F64 => elements(bytes, f64::from_le_bytes),
-        Dtype::I8 => elements(bytes, i8::from_le_bytes),
-        Dtype::I16 => elements(bytes, i16::from_le_bytes),
-        Dtype::I32 => elements(bytes, i32::from_le_bytes),
-        Dtype::I64 => elements(bytes, i64::from_le_bytes),
-        Dtype::U8 => elements(bytes, u8::from_le_bytes),
-        Dtype::U16 => elements(bytes, u16::from_le_bytes),
-        Dtype::U32 => elements(bytes, u32::from_le_bytes),
-        Dtype::U64 => elements(bytes, u64::from_le_bytes),
-        Dtype::BOOL => elements(bytes, |[byte]: [u8; 1]| byte != 0),
+    let element = match view.dtype() {
+        Dtype::F16 => Element::F16,
+        Dtype::BF16 => Element::Bf16,
+        Dtype::F32 => Element::F32,
+        Dtype::F64 => Element::F64,
+        Dtype::I8 => Element::I8,
+        Dtype::I16 => Element::I16,
+        Dtype::I32 => Element::I32,
+        Dtype::I64 => Element::I64,
+        Dtype::U8 => Element::U8,
+        Dtype::U16 => Element::U16,
+        Dtype::U32 => Element::U32,
+        Dtype::U64 => Element::U64,
+        Dtype::BOOL => Element::Bool,
         other => return Err(unusable(path, format!("it holds {other:?}, which is not agreed"))),
     };
-    Ok((view.shape().to_vec(), values))
+    Ok((view.shape().to_vec(), Values::from_le_bytes(element, view.data())))
 }
 
 fn unusable(path: &Path, reason: impl Display) -> CertifyError {
@@ -185,7 +186,7 @@ fn unusable(path: &Path, reason: impl Display) -> CertifyError {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::super::Pieces;
+    use super::super::super::{Batch, Pieces};
     use super::*;
 
     #[test]
@@ -194,9 +195,9 @@ mod tests {
         let path = folder.path().join("t.safetensors");
         let batch = Batch::new(vec![2, 2], vec![1.5, f32::NAN, f32::NEG_INFINITY, -0.0]).unwrap();
         write_inputs(&path, &Pieces::AtMost(1).cut(&batch)).unwrap();
-        let read: Vec<u32> =
-            read_inputs(&path).unwrap().iter().flat_map(|batch| &batch.data).map(|v| v.to_bits()).collect();
-        assert_eq!(read, batch.data.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+        let read = read_inputs(&path).unwrap();
+        let bytes: Vec<u8> = read.iter().flatten().flat_map(|fed| fed.values.to_le_bytes()).collect();
+        assert_eq!((read.len(), bytes), (2, batch.feeds()[0].values.to_le_bytes()));
 
         let identity = Identity { runtime: "ort".into(), version: "1".into(), device: "cpu".into() };
         let output = |name: &str, values| Output { name: name.into(), shape: vec![1], values };

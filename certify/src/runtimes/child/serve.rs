@@ -10,8 +10,8 @@ use crate::error::CertifyError;
 /// # Errors
 /// When the inputs cannot be read, the runtime fails, or the outputs cannot be written.
 pub fn serve(request: &Request) -> Result<(), CertifyError> {
-    let batches = read_inputs(&request.inputs)?;
+    let runs = read_inputs(&request.inputs)?;
     let mut session = load(request.kind, &request.model, request.options)?;
-    let outputs = batches.iter().map(|batch| session.run(batch)).collect::<Result<Vec<_>, _>>()?;
+    let outputs = runs.iter().map(|inputs| session.feed(inputs)).collect::<Result<Vec<_>, _>>()?;
     write_outputs(&request.outputs, &outputs, &session.identity())
 }

@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::objective::{Objective, Views, objective};
 use crate::{
     CsamError,
-    network::{Answers, Masks, Network, Pass, Statistics},
+    network::{Answers, Feeds, Masks, Network, Pass, Statistics},
     train::{
         feed::Batch,
         statistics::Normalising,
@@ -69,7 +69,7 @@ impl Evaluation<'_> {
         Ok(Views { clean: self.branch(&clean, &self.still, statistics)?, changed, moved })
     }
 
-    fn branch(&self, images: &Tensor, mask: &Tensor, statistics: Statistics) -> Result<Answers, CsamError> {
+    fn branch(&self, images: &Feeds, mask: &Tensor, statistics: Statistics) -> Result<Answers, CsamError> {
         let masks = Masks { lanes: mask.shallow_clone(), fills: None };
         Ok(self.network.answers(images, &mut Pass { masks: Some(&masks), statistics, taps: None })?)
     }

@@ -1,18 +1,37 @@
-//! The elements of a tensor in their own type: nothing is rounded on the way from a runtime to a comparison.
+//! The elements of a tensor in their own type: nothing is rounded on the way from a file or a runtime.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use half::{bf16, f16};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A number type that tensors hold.
-pub(crate) trait Number: Copy {
+pub trait Number: Copy {
     /// Its value; integers beyond 2⁵³ are rounded.
     fn to_f64(self) -> f64;
     /// Its value where it is an integer type.
     fn to_i128(self) -> Option<i128>;
     /// The nearest value of this type, at most its largest; integers round to the nearest.
-    fn nearest(value: f32) -> Self;
+    fn nearest(value: f64) -> Self;
+    /// The nearest value of this type to a whole number, at most its largest.
+    fn nearest_whole(value: i128) -> Self;
+    /// Its bytes, little-endian.
+    fn put(self, bytes: &mut Vec<u8>);
+    /// The elements that bytes hold, little-endian; what is left over at the end is none.
+    fn all_of(bytes: &[u8]) -> Vec<Self>;
+}
+
+macro_rules! bytes {
+    () => {
+        fn put(self, bytes: &mut Vec<u8>) {
+            bytes.extend(self.to_le_bytes());
+        }
+        fn all_of(bytes: &[u8]) -> Vec<Self> {
+            bytes.as_chunks().0.iter().map(|chunk| Self::from_le_bytes(*chunk)).collect()
+        }
+    };
 }
 
 macro_rules! floats {
@@ -24,9 +43,13 @@ macro_rules! floats {
             fn to_i128(self) -> Option<i128> {
                 None
             }
-            fn nearest(value: f32) -> Self {
+            fn nearest(value: f64) -> Self {
                 $from(value)
             }
+            fn nearest_whole(value: i128) -> Self {
+                $from(value as f64)
+            }
+            bytes!();
         })*
     };
 }
@@ -40,18 +63,22 @@ macro_rules! integers {
             fn to_i128(self) -> Option<i128> {
                 Some(i128::from(self))
             }
-            fn nearest(value: f32) -> Self {
+            fn nearest(value: f64) -> Self {
                 value.round() as Self
             }
+            fn nearest_whole(value: i128) -> Self {
+                value.clamp(Self::MIN.into(), Self::MAX.into()) as Self
+            }
+            bytes!();
         })*
     };
 }
 
 floats! {
-    f16: f64::from, f16::from_f32;
-    bf16: f64::from, bf16::from_f32;
-    f32: f64::from, std::convert::identity;
-    f64: std::convert::identity, f64::from;
+    f16: f64::from, f16::from_f64;
+    bf16: f64::from, bf16::from_f64;
+    f32: f64::from, (|value: f64| value as f32);
+    f64: std::convert::identity, std::convert::identity;
 }
 integers!(i8 i16 i32 i64 u8 u16 u32 u64);
 
@@ -62,62 +89,71 @@ impl Number for bool {
     fn to_i128(self) -> Option<i128> {
         Some(i128::from(self))
     }
-    fn nearest(value: f32) -> Self {
+    fn nearest(value: f64) -> Self {
         value != 0.0
+    }
+    fn nearest_whole(value: i128) -> Self {
+        value != 0
+    }
+    fn put(self, bytes: &mut Vec<u8>) {
+        bytes.push(u8::from(self));
+    }
+    fn all_of(bytes: &[u8]) -> Vec<Self> {
+        bytes.iter().map(|byte| *byte != 0).collect()
     }
 }
 
 /// Does the same with the elements of any type: `each!(values, data => ...)`, where `data` is a `Vec` or a slice of
 /// them.
+#[macro_export]
 macro_rules! each {
     ($values:expr, $data:ident => $body:expr) => {
         match $values {
-            Values::F16($data) => $body,
-            Values::Bf16($data) => $body,
-            Values::F32($data) => $body,
-            Values::F64($data) => $body,
-            Values::I8($data) => $body,
-            Values::I16($data) => $body,
-            Values::I32($data) => $body,
-            Values::I64($data) => $body,
-            Values::U8($data) => $body,
-            Values::U16($data) => $body,
-            Values::U32($data) => $body,
-            Values::U64($data) => $body,
-            Values::Bool($data) => $body,
+            $crate::values::Values::F16($data) => $body,
+            $crate::values::Values::Bf16($data) => $body,
+            $crate::values::Values::F32($data) => $body,
+            $crate::values::Values::F64($data) => $body,
+            $crate::values::Values::I8($data) => $body,
+            $crate::values::Values::I16($data) => $body,
+            $crate::values::Values::I32($data) => $body,
+            $crate::values::Values::I64($data) => $body,
+            $crate::values::Values::U8($data) => $body,
+            $crate::values::Values::U16($data) => $body,
+            $crate::values::Values::U32($data) => $body,
+            $crate::values::Values::U64($data) => $body,
+            $crate::values::Values::Bool($data) => $body,
         }
     };
 }
-pub(crate) use each;
 
 /// Does the same with two lists of elements of any one type, and something else where their types differ.
+#[macro_export]
 macro_rules! each_pair {
     ($pair:expr, ($a:ident, $b:ident) => $body:expr, else $other:expr) => {
         match $pair {
-            (Values::F16($a), Values::F16($b)) => $body,
-            (Values::Bf16($a), Values::Bf16($b)) => $body,
-            (Values::F32($a), Values::F32($b)) => $body,
-            (Values::F64($a), Values::F64($b)) => $body,
-            (Values::I8($a), Values::I8($b)) => $body,
-            (Values::I16($a), Values::I16($b)) => $body,
-            (Values::I32($a), Values::I32($b)) => $body,
-            (Values::I64($a), Values::I64($b)) => $body,
-            (Values::U8($a), Values::U8($b)) => $body,
-            (Values::U16($a), Values::U16($b)) => $body,
-            (Values::U32($a), Values::U32($b)) => $body,
-            (Values::U64($a), Values::U64($b)) => $body,
-            (Values::Bool($a), Values::Bool($b)) => $body,
+            ($crate::values::Values::F16($a), $crate::values::Values::F16($b)) => $body,
+            ($crate::values::Values::Bf16($a), $crate::values::Values::Bf16($b)) => $body,
+            ($crate::values::Values::F32($a), $crate::values::Values::F32($b)) => $body,
+            ($crate::values::Values::F64($a), $crate::values::Values::F64($b)) => $body,
+            ($crate::values::Values::I8($a), $crate::values::Values::I8($b)) => $body,
+            ($crate::values::Values::I16($a), $crate::values::Values::I16($b)) => $body,
+            ($crate::values::Values::I32($a), $crate::values::Values::I32($b)) => $body,
+            ($crate::values::Values::I64($a), $crate::values::Values::I64($b)) => $body,
+            ($crate::values::Values::U8($a), $crate::values::Values::U8($b)) => $body,
+            ($crate::values::Values::U16($a), $crate::values::Values::U16($b)) => $body,
+            ($crate::values::Values::U32($a), $crate::values::Values::U32($b)) => $body,
+            ($crate::values::Values::U64($a), $crate::values::Values::U64($b)) => $body,
+            ($crate::values::Values::Bool($a), $crate::values::Values::Bool($b)) => $body,
             _ => $other,
         }
     };
 }
-pub(crate) use each_pair;
 
 /// Declares [`Element`] and [`Values`], one case for each type.
 macro_rules! element_types {
     ($($name:ident($type:ty), $said:literal;)*) => {
         /// The type of a tensor's elements.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "lowercase")]
         pub enum Element { $(#[doc = $said] $name,)* }
 
@@ -132,11 +168,27 @@ macro_rules! element_types {
                 match self { $(Self::$name(_) => Element::$name,)* }
             }
 
-            /// Values rounded to the nearest of a type.
+            /// The same numbers, or the nearest, in a type.
             #[must_use]
-            pub fn nearest(element: Element, values: &[f32]) -> Self {
+            pub fn cast(&self, element: Element) -> Cow<'_, Self> {
+                if self.element() == element {
+                    return Cow::Borrowed(self);
+                }
+                Cow::Owned(match self.integers_in(0..self.len()) {
+                    Some(whole) => match element {
+                        $(Element::$name => Self::$name(whole.into_iter().map(Number::nearest_whole).collect()),)*
+                    },
+                    None => match element {
+                        $(Element::$name => Self::$name(self.to_f64().into_iter().map(Number::nearest).collect()),)*
+                    },
+                })
+            }
+
+            /// The elements that bytes hold, little-endian.
+            #[must_use]
+            pub fn from_le_bytes(element: Element, bytes: &[u8]) -> Self {
                 match element {
-                    $(Element::$name => Self::$name(values.iter().map(|value| Number::nearest(*value)).collect()),)*
+                    $(Element::$name => Self::$name(Number::all_of(bytes)),)*
                 }
             }
 
@@ -185,6 +237,17 @@ element_types! {
 }
 
 impl Element {
+    /// Bytes of one element.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F64 | Self::I64 | Self::U64 => 8,
+        }
+    }
+
     /// Whether values are rounded to this type; the others hold whole numbers.
     #[must_use]
     pub fn is_float(self) -> bool {
@@ -209,6 +272,14 @@ impl Values {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Their bytes, little-endian.
+    #[must_use]
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len() * self.element().size());
+        each!(self, data => data.iter().for_each(|value| value.put(&mut bytes)));
+        bytes
     }
 
     /// Keeps the first so many.
@@ -251,9 +322,23 @@ mod tests {
     }
 
     #[test]
-    fn inputs_take_the_nearest_value() {
-        assert_eq!(Values::nearest(Element::U8, &[-3.0, 1.5, 300.0]), Values::U8(vec![0, 2, 255]));
-        assert_eq!(Values::nearest(Element::Bf16, &[1.0]).to_f64(), [1.0]);
+    fn a_cast_gives_the_nearest_value() {
+        let cast = |values: Values, element| values.cast(element).into_owned();
+        assert_eq!(cast(vec![-3.0f32, 1.5, 300.0].into(), Element::U8), Values::U8(vec![0, 2, 255]));
+        assert_eq!(cast(vec![1.0f32].into(), Element::Bf16).to_f64(), [1.0]);
+        assert_eq!(cast(vec![u64::MAX].into(), Element::I64), Values::I64(vec![i64::MAX]));
+        assert_eq!(cast(vec![i64::MAX - 1].into(), Element::U64), Values::U64(vec![i64::MAX as u64 - 1]));
+    }
+
+    #[test]
+    fn bytes_are_the_elements_bit_for_bit() {
+        for values in
+            [Values::from(vec![1.5f32, -0.0, f32::INFINITY]), vec![i16::MIN, 7].into(), vec![true, false].into()]
+        {
+            let bytes = values.to_le_bytes();
+            assert_eq!(bytes.len(), values.len() * values.element().size());
+            assert_eq!(Values::from_le_bytes(values.element(), &bytes), values);
+        }
     }
 
     #[test]
