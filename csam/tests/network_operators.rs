@@ -85,6 +85,7 @@ fn matrix_products() {
         Single::new("MatMul", 13, &[3, 5]).constant(&[5, 4], 0.0),
         Single::new("MatMul", 13, &[2, 3, 5]).constant(&[5, 4], 0.0),
         Single::new("MatMul", 13, &[2, 3, 5]).constant(&[5], 0.0),
+        Single::new("Einsum", 12, &[2, 3, 5]).constant(&[5, 4], 0.0).text("equation", "bij, jk -> bik"),
     ]);
 }
 
@@ -118,6 +119,12 @@ fn normalisations_by_the_data() {
         layer(1, &[4, 9, 8]).constant(&[4, 9, 8], 0.5).float("epsilon", 1e-2),
         neighbours(3),
         neighbours(5).float("beta", 0.5).float("bias", 2.0),
+        Single::new("RMSNormalization", 23, &image()).constant(&[8], 1.0),
+        Single::new("GroupNormalization", 21, &image()).constant(&[4], 1.0).constant(&[4], 0.0).int("num_groups", 2),
+        Single::new("GroupNormalization", 18, &image()).constant(&[2], 1.0).constant(&[2], 0.0).int("num_groups", 2),
+        Single::new("MeanVarianceNormalization", 13, &image()),
+        Single::new("LpNormalization", 1, &image()).int("axis", 1),
+        Single::new("LpNormalization", 1, &image()).int("p", 1),
     ]);
 }
 
@@ -142,6 +149,17 @@ fn resizing() {
         linear(scaled(13, &[1.0, 1.0, 2.0, 3.0]), "align_corners"),
         linear(sized(&[5, 13]), "half_pixel"),
         scaled(18, &[3.0, 2.0]).ints("axes", &[3, 2]),
+        scaled(18, &[0.6, 1.7]).ints("axes", &[3, 2]),
+        Single::new("Resize", 10, &image()).floats(&[1.0, 1.0, 0.6, 0.7]),
+        linear(scaled(13, &[1.0, 1.0, 0.6, 1.7]), "asymmetric"),
+        linear(scaled(13, &[1.0, 1.0, 0.6, 1.7]), "pytorch_half_pixel"),
+        linear(scaled(19, &[1.0, 1.0, 0.6, 1.7]), "half_pixel_symmetric"),
+        linear(scaled(18, &[1.0, 1.0, 0.6, 1.7]), "half_pixel").int("antialias", 1),
+        scaled(13, &[1.0, 1.0, 0.6, 1.7]).text("mode", "cubic"),
+        scaled(13, &[1.0, 1.0, 0.6, 1.7]).text("mode", "cubic").int("exclude_outside", 1),
+        scaled(18, &[1.0, 1.0, 0.6, 1.7]).text("mode", "cubic").int("antialias", 1),
+        Single::new("Resize", 13, &[2, 3, 7]).absent().floats(&[1.0, 1.0, 2.5]),
+        linear(Single::new("Resize", 13, &[2, 3, 5, 6, 4]).absent().floats(&[1.0, 1.0, 2.0, 0.5, 1.0]), "half_pixel"),
     ]);
 }
 
@@ -169,6 +187,19 @@ fn functions_of_one_operand() {
         "Abs",
         "Floor",
         "Ceil",
+        "Round",
+        "Sin",
+        "Cos",
+        "Tan",
+        "Asin",
+        "Acos",
+        "Atan",
+        "Sinh",
+        "Cosh",
+        "Asinh",
+        "Atanh",
+        "ThresholdedRelu",
+        "Shrink",
         "Sign",
         "Identity",
         "Dropout",
@@ -210,6 +241,49 @@ fn functions_of_several_operands() {
         with("Mean", &[4, 1, 1], 0.0).constant(&[8], 0.0),
         with("Min", &[4, 1, 1], 0.0).constant(&[8], 0.0),
         with("Max", &[4, 1, 1], 0.0).constant(&[8], 0.0),
+        with("Mod", &[4, 1, 1], 3.0).int("fmod", 1),
+    ]);
+}
+
+#[test]
+fn comparisons() {
+    let with = |op, opset| Single::new(op, opset, &image()).constant(&[4, 1, 1], 0.0).gives(DType::Bool);
+    let mut cases: Vec<Single> =
+        ["Less", "Greater", "LessOrEqual", "GreaterOrEqual", "Equal"].map(|op| with(op, 16)).into();
+    cases.extend(["IsNaN", "IsInf"].map(|op| Single::new(op, 13, &image()).gives(DType::Bool)));
+    check(cases);
+}
+
+#[test]
+fn pixels_and_channels() {
+    let blocks = |op, side| Single::new(op, 13, &[2, 8, 4, 6]).int("blocksize", side);
+    check(vec![
+        blocks("DepthToSpace", 2),
+        blocks("DepthToSpace", 2).text("mode", "CRD"),
+        blocks("SpaceToDepth", 2),
+        Single::new("GridSample", 16, &image()).constant(&[2, 5, 3, 2], 0.0),
+        Single::new("GridSample", 16, &image()).constant(&[2, 5, 3, 2], 0.3).text("padding_mode", "border"),
+        Single::new("GridSample", 16, &image()).constant(&[2, 5, 3, 2], 0.3).int("align_corners", 1),
+        Single::new("Col2Im", 18, &[2, 8, 12]).integers(&[4, 5]).integers(&[2, 2]),
+    ]);
+}
+
+#[test]
+fn picks_and_orders() {
+    let plain = |op, opset| Single::new(op, opset, &image());
+    check(vec![
+        plain("TopK", 11).integers(&[3]).int("axis", 1).outputs(2).last_gives(DType::I64),
+        plain("TopK", 11).integers(&[2]).int("largest", 0).outputs(2).last_gives(DType::I64),
+        plain("CumSum", 14).index(1),
+        plain("CumSum", 14).index(-1).int("exclusive", 1).int("reverse", 1),
+        plain("Trilu", 14),
+        plain("Trilu", 14).index(-1).int("upper", 0),
+        plain("ArgMax", 13).int("axis", 1).gives(DType::I64),
+        plain("ArgMin", 13).int("axis", -1).int("keepdims", 0).gives(DType::I64),
+        plain("Hardmax", 13),
+        plain("Hardmax", 11).int("axis", 2),
+        plain("Tile", 13).integers(&[1, 2, 1, 3]),
+        plain("Size", 13).gives(DType::I64),
     ]);
 }
 
@@ -243,6 +317,10 @@ fn pools() {
         Single::new("GlobalAveragePool", 11, &image()),
         Single::new("GlobalMaxPool", 11, &image()),
         Single::new("GlobalAveragePool", 11, &[2, 3, 7]),
+        Single::new("AveragePool", 19, &image()).ints("kernel_shape", &[2, 2]).ints("dilations", &[2, 3]),
+        Single::new("LpPool", 18, &image()).ints("kernel_shape", &[3, 2]).ints("strides", &[2, 2]),
+        Single::new("GlobalLpPool", 2, &image()),
+        pool("MaxPool", &[2, 2]).ints("strides", &[2, 2]).ints("pads", &[1, 0, 0, 1]).outputs(2).last_gives(DType::I64),
     ]);
     check(cases);
 }
@@ -250,7 +328,17 @@ fn pools() {
 #[test]
 fn reductions() {
     let mut cases = Vec::new();
-    for op in ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"] {
+    for op in [
+        "ReduceMean",
+        "ReduceSum",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceSumSquare",
+        "ReduceProd",
+        "ReduceLogSumExp",
+    ] {
         cases.extend([
             Single::new(op, 11, &image()).ints("axes", &[2, 3]),
             Single::new(op, 11, &image()).ints("axes", &[-1]).int("keepdims", 0),
@@ -313,6 +401,7 @@ fn joins_and_parts() {
         plain("Pad", 18).integers(&[1, 2]).absent().integers(&[-2]),
         reflected(),
         plain("Pad", 13).integers(&[0, 0, 1, 2, 0, 0, 2, 0]).text("mode", "edge"),
+        plain("Pad", 19).integers(&[0, 0, 1, 2, 0, 0, 2, 0]).text("mode", "wrap"),
         plain("Shape", 13).gives(DType::I64),
         plain("Shape", 15).int("start", 1).int("end", -1).gives(DType::I64),
     ]);

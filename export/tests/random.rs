@@ -20,7 +20,7 @@ use support::{Case, compare, run, twin_of};
 const USUALLY: u64 = 100;
 
 /// Of so many networks that are cut, one may show nothing: what is compared is the same on all probes.
-const ONE_BLIND_IN: u64 = 50;
+const ONE_BLIND_IN: u64 = 25;
 
 /// What the checks of one network came to.
 enum Outcome {

@@ -38,7 +38,7 @@ fn each_place_pins_what_it_touches_and_no_more() {
         ("bias-from-unknown", &[6, 8], Some(("held.weight", PinCode::UncutPartner, "Conv"))),
         ("gemm-bias-from-unknown", &[8], None),
         ("norm-from-unknown", &[6], Some((stem, PinCode::UncutPartner, "InstanceNormalization"))),
-        ("behind-unknown", &[6], Some((stem, PinCode::Opaque, "Sin"))),
+        ("behind-unknown", &[6], Some((stem, PinCode::Opaque, "QuickGelu"))),
         ("dropout-mask", &[6, 8], None),
         ("patches", &[8], None),
         ("outer-product", &[6], Some((stem, PinCode::UncutPartner, "Gemm"))),

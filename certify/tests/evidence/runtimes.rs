@@ -22,7 +22,7 @@ fn both_runtimes_agree_on_every_small_model_at_any_batch() {
         return;
     }
     let models = Models::new();
-    // tract 0.23 wants the axis of the opaque model's CumSum as a scalar, ONNX Runtime takes a list too.
+    // tract does not know the opaque model's operator.
     for (name, bytes) in small::all().into_iter().filter(|(name, _)| *name != "opaque") {
         let path = models.file(&format!("{name}.onnx"), &bytes);
         let mut ort = load(Kind::ORT, &path, Options::default()).unwrap();

@@ -26,6 +26,7 @@ pub(crate) struct Single {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) outputs: usize,
     pub(crate) gives: DType,
+    last_gives: Option<DType>,
 }
 
 impl Single {
@@ -38,6 +39,7 @@ impl Single {
             attributes: Vec::new(),
             outputs: 1,
             gives: DType::F32,
+            last_gives: None,
         }
     }
 
@@ -104,6 +106,12 @@ impl Single {
         self
     }
 
+    /// Says what the last output is, when it differs from the others.
+    pub(crate) fn last_gives(mut self, dtype: DType) -> Self {
+        self.last_gives = Some(dtype);
+        self
+    }
+
     /// The file. The first axis of `x` has any size.
     pub(crate) fn file(&self) -> Vec<u8> {
         let names: Vec<String> = (0..self.constants.len()).map(|i| format!("c{i}")).collect();
@@ -123,7 +131,7 @@ impl Single {
             node: vec![node],
             initializer: initializer.collect(),
             input: vec![declared("x", DType::F32, Some(&self.shape))],
-            output: outputs.iter().map(|name| declared(name, self.gives, None)).collect(),
+            output: outputs.iter().enumerate().map(|(at, name)| declared(name, self.gives_at(at), None)).collect(),
             ..GraphProto::default()
         };
         let model = ModelProto {
@@ -133,6 +141,12 @@ impl Single {
             ..ModelProto::default()
         };
         model.encode_to_vec()
+    }
+}
+
+impl Single {
+    fn gives_at(&self, output: usize) -> DType {
+        self.last_gives.filter(|_| output + 1 == self.outputs).unwrap_or(self.gives)
     }
 }
 

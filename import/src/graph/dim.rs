@@ -41,6 +41,11 @@ impl Dim {
         self.value().and_then(|n| usize::try_from(n).ok())
     }
 
+    /// Whether this can be the size of an axis: it is not below zero, whatever its unknowns are.
+    pub fn is_size(&self) -> bool {
+        self.coefficient >= 0
+    }
+
     /// Whether this is known to be `n`.
     pub fn is(&self, n: i64) -> bool {
         self.value() == Some(n)

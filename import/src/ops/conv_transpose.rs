@@ -53,13 +53,16 @@ impl Spread {
             None if same => size.checked_mul(strides[axis])?,
             None => return Some((pads[axis], pads[axis + self.added.len()])),
         };
-        let taken = self.whole(axis, size)?.checked_sub(wanted)?;
-        let (less, more) = (taken.max(0) / 2, taken - taken.max(0) / 2);
+        let taken = self.whole(axis, size)?.checked_sub(wanted)?.max(0);
+        let (less, more) = (taken / 2, taken - taken / 2);
         Some(if *padding == Padding::SameUpper { (less, more) } else { (more, less) })
     }
 
     /// The output size of an axis; `None` when nothing is left.
     pub fn output_size(&self, axis: usize, size: i64) -> Option<i64> {
+        if let Some(stated) = &self.stated {
+            return Some(stated[axis]);
+        }
         let (before, after) = self.taken(axis, size)?;
         self.whole(axis, size)?.checked_sub(before)?.checked_sub(after).filter(|&left| left > 0)
     }

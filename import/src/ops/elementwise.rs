@@ -1,7 +1,8 @@
 //! Elementwise operators: one operand, or several with broadcasting.
 
+use super::infer_view::resolve_axis;
 use super::row::{Fact, Family, FoldView, InferView, OpRow, Role};
-use crate::graph::{Content, Dim, Refusal, Shape};
+use crate::graph::{Content, Dim, Node, Refusal, Shape};
 use crate::labels::{Axis, LaneView};
 
 const fn unary(name: &'static str, revisions: &'static [i64]) -> OpRow {
@@ -20,9 +21,10 @@ const fn scaling(name: &'static str, revisions: &'static [i64]) -> OpRow {
     joint(name, revisions).parameters(&[(0, Role::Scale), (1, Role::Scale)])
 }
 
-/// A row of the revisions before version 7, in which an attribute may say along which axis operands meet.
-const fn aligned(row: OpRow) -> OpRow {
-    OpRow { infer: aligned_infer, before: 7, ..row }
+/// A row of the revisions before version 7, in which an attribute may say at which axis of the first operand the second
+/// one starts.
+pub(super) const fn aligned(row: OpRow) -> OpRow {
+    OpRow { infer: aligned_infer, lanes: aligned_lanes, before: 7, ..row }
 }
 
 pub(super) const ROWS: &[OpRow] = &[
@@ -30,7 +32,7 @@ pub(super) const ROWS: &[OpRow] = &[
     unary("LeakyRelu", &[1, 6, 16]),
     unary("Elu", &[1, 6, 22]),
     unary("Selu", &[1, 6, 22]),
-    unary("Celu", &[12]),
+    unary("Celu", &[12, 28]),
     unary("Sigmoid", &[1, 6, 13]),
     unary("HardSigmoid", &[1, 6, 22]),
     unary("HardSwish", &[14, 22]),
@@ -50,6 +52,22 @@ pub(super) const ROWS: &[OpRow] = &[
     unary("Ceil", &[1, 6, 13]),
     unary("Sign", &[9, 13]),
     unary("Clip", &[1, 6, 11, 12, 13]),
+    unary("Round", &[11, 22]),
+    unary("ThresholdedRelu", &[10, 22]),
+    unary("Shrink", &[9]),
+    unary("Swish", &[24]),
+    unary("Sin", &[7, 22]),
+    unary("Cos", &[7, 22]),
+    unary("Tan", &[7, 22]),
+    unary("Asin", &[7, 22]),
+    unary("Acos", &[7, 22]),
+    unary("Atan", &[7, 22]),
+    unary("Sinh", &[9, 22]),
+    unary("Cosh", &[9, 22]),
+    unary("Asinh", &[9, 22]),
+    unary("Acosh", &[9, 22]),
+    unary("Atanh", &[9, 22]),
+    unary("BitwiseNot", &[18]),
     aligned(shifting("Add", &[1, 6]).fold(sums)),
     shifting("Add", &[7, 13, 14]).fold(sums),
     aligned(shifting("Sub", &[1, 6]).fold(differences)),
@@ -66,6 +84,11 @@ pub(super) const ROWS: &[OpRow] = &[
     joint("Mean", &[1, 6, 8, 13]),
     aligned(joint("Pow", &[1])),
     joint("Pow", &[7, 12, 13, 15]),
+    joint("Mod", &[10, 13, 28]).fold(remainders),
+    joint("BitShift", &[11, 28]),
+    joint("BitwiseAnd", &[18]),
+    joint("BitwiseOr", &[18]),
+    joint("BitwiseXor", &[18]),
 ];
 
 /// Broadcast sizes of two operands; `None` when they cannot meet.
@@ -85,7 +108,7 @@ pub fn broadcast(a: &[Dim], b: &[Dim]) -> Option<Shape> {
     Some(shape)
 }
 
-fn unary_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+pub(super) fn unary_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(view.shape(0).map(<[Dim]>::to_vec))
 }
 
@@ -99,14 +122,31 @@ fn by_channel_lanes(view: &mut LaneView) {
     view.set(0, data);
 }
 
-fn aligned_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
-    match view.node.proto.attribute("axis") {
-        Some(_) => Err(view.unsupported("it broadcasts along a named axis, as before version 7")),
-        None => joint_infer(view),
-    }
+/// The axis of the first operand at which the second one starts; `None` where they meet at the end.
+pub fn aligned_at(node: &Node, first: usize, second: usize) -> Option<usize> {
+    let axis = node.int("axis").filter(|_| node.int_or("broadcast", 0) != 0)?;
+    resolve_axis(axis, first).filter(|axis| axis + second <= first)
 }
 
-fn joint_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+/// The second operand is spread over the first.
+pub(super) fn aligned_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    if view.node.int("axis").is_none() {
+        return joint_infer(view);
+    }
+    view.like_first(view.shape(0).map(<[Dim]>::to_vec))
+}
+
+pub(super) fn aligned_lanes(view: &mut LaneView) {
+    let (Some(first), Some(second)) = (view.layout(0), view.layout(1)) else { return LaneView::opaque(view) };
+    let Some(start) = aligned_at(view.node(), first.len(), second.len()) else { return joint_lanes(view) };
+    let mut output = first;
+    for (axis, other) in output[start..].iter_mut().zip(second).filter(|(_, other)| !other.is_one()) {
+        *axis = meet(view, axis.clone(), other);
+    }
+    view.set(0, output);
+}
+
+pub(super) fn joint_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let mut shape: Shape = Vec::new();
     for input in 0..view.node.inputs.len() {
         let Some(other) = view.shape(input) else { return view.like_first(None) };
@@ -118,7 +158,7 @@ fn joint_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 }
 
 /// Shape arithmetic on lists of sizes.
-fn arithmetic(view: &FoldView, apply: impl Fn(&Dim, &Dim) -> Option<Dim>) -> Option<Content> {
+pub(super) fn arithmetic(view: &FoldView, apply: impl Fn(&Dim, &Dim) -> Option<Dim>) -> Option<Content> {
     let (a, b) = (view.dims(0)?, view.dims(1)?);
     let scalar = view.content(0)?.is_scalar() && view.content(1)?.is_scalar();
     let count = a.len().max(b.len());
@@ -152,8 +192,18 @@ fn quotient(a: &Dim, b: &Dim) -> Option<Dim> {
     a.divide(b).or_else(numbers)
 }
 
+/// Integers as floor division leaves them; `fmod` works on other numbers.
+fn remainders(view: &FoldView) -> Option<Content> {
+    let floored = |a: &Dim, b: &Dim| {
+        let (a, b) = (a.value()?, b.value()?);
+        let rest = a.checked_rem(b)?;
+        Some(Dim::known(if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }))
+    };
+    (view.node.int_or("fmod", 0) == 0).then(|| arithmetic(view, floored)).flatten()
+}
+
 /// Operands go together index by index where none of them broadcasts.
-fn joint_lanes(view: &mut LaneView) {
+pub(super) fn joint_lanes(view: &mut LaneView) {
     let Some(plain) = view.plain_output() else { return LaneView::opaque(view) };
     let mut met: Vec<Option<Axis>> = vec![None; plain.len()];
     for input in 0..view.node().inputs.len() {

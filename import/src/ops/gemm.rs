@@ -1,8 +1,11 @@
-//! Matrix products: Gemm and MatMul.
+//! Matrix products: Gemm, MatMul and Einsum.
 
+use std::collections::BTreeMap;
+
+use super::cost_view::Product;
 use super::elementwise::broadcast;
-use super::row::{Contraction, Cost, CostView, Fact, InferView, OpRow, Role};
-use crate::graph::{Dim, Node, Refusal};
+use super::row::{Contraction, Cost, CostView, Fact, Family, InferView, OpRow, Role};
+use crate::graph::{Dim, Node, Refusal, ValueId};
 use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
@@ -16,6 +19,7 @@ pub(super) const ROWS: &[OpRow] = &[
         .parameters(&[(0, Role::Weight), (1, Role::Weight)])
         .fan_in(matmul_fan_in)
         .contraction(matmul_contraction),
+    OpRow::new("Einsum", &[12, 28], einsum_infer, LaneView::opaque).cost(einsum_cost).family(Family::Contraction),
 ];
 
 /// The contracted axes of a Gemm's two factors.
@@ -169,4 +173,42 @@ fn matmul_contraction(_: &Node, rank: usize) -> Option<Contraction> {
         bias: None,
         bias_scale: 1.0,
     })
+}
+
+/// One multiply-accumulate for every combination of indices.
+fn einsum_cost(view: &CostView) -> Cost {
+    let equation = view.node.text_or("equation", "");
+    let operands = equation.split("->").next().unwrap_or_default().split(',');
+    let mut axes: BTreeMap<char, (ValueId, usize)> = BTreeMap::new();
+    for (operand, value) in operands.zip(view.node.inputs.iter().flatten()) {
+        let letters = operand.chars().filter(|letter| !letter.is_whitespace());
+        for (letter, axis) in letters.zip(view.all_axes(*value)) {
+            axes.entry(letter).or_insert(axis);
+        }
+    }
+    Cost { macs: vec![Product { coefficient: 1.0, axes: axes.into_values().collect() }], elementwise: Vec::new() }
+}
+
+/// Sizes by letter, where the equation names every axis of every operand and of the output.
+fn einsum_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let equation: String = view.node.text_or("equation", "").chars().filter(|letter| !letter.is_whitespace()).collect();
+    let Some((operands, output)) = equation.split_once("->").filter(|_| !equation.contains('.')) else {
+        return view.like_first(None);
+    };
+    let mut sizes: BTreeMap<char, Dim> = BTreeMap::new();
+    for (input, letters) in operands.split(',').enumerate() {
+        let Some(shape) = view.shape(input) else { return view.like_first(None) };
+        if letters.chars().count() != shape.len() {
+            return Err(view.contradiction(format!("`{letters}` does not name the axes of {}", view.show(shape))));
+        }
+        for (letter, size) in letters.chars().zip(shape) {
+            // An axis of one element meets any other.
+            let known = sizes.entry(letter).or_insert_with(|| size.clone());
+            if known.is(1) {
+                *known = size.clone();
+            }
+        }
+    }
+    let shape = output.chars().map(|letter| sizes.get(&letter).cloned()).collect();
+    view.like_first(shape)
 }

@@ -1,4 +1,4 @@
-//! Operators that only rearrange axes: Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity, Expand.
+//! Operators that only rearrange axes: Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Identity, Expand, Tile.
 
 use super::elementwise::broadcast;
 use super::infer_view::{BatchConstant, resolve_axis};
@@ -8,29 +8,29 @@ use crate::labels::{Axis, LaneView, PinCode};
 use crate::tensor::{MOST_AXES, Tensor};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Identity", &[1, 13, 14, 16, 19, 21, 23, 24], identity_infer, LaneView::same_layout)
+    OpRow::new("Identity", &[1, 13, 14, 16, 19, 21, 23, 24, 25], identity_infer, LaneView::same_layout)
         .fold(first_fold)
         .cost(CostView::free)
         .family(Family::Same),
-    OpRow::new("Reshape", &[5, 13, 14, 19, 21, 23, 24], reshape_infer, reshape_lanes)
+    OpRow::new("Reshape", &[5, 13, 14, 19, 21, 23, 24, 25], reshape_infer, reshape_lanes)
         .fold(regroup_fold)
         .cost(CostView::free)
         .family(Family::Regrouping)
         .sizes(&[1])
         .counts(reshape_counts),
-    OpRow::new("Flatten", &[1, 9, 11, 13, 21, 23, 24], flatten_infer, LaneView::regroup)
+    OpRow::new("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], flatten_infer, LaneView::regroup)
         .fold(regroup_fold)
         .cost(CostView::free)
         .family(Family::Regrouping),
-    OpRow::new("Squeeze", &[1, 11, 13, 21, 23, 24], squeeze_infer, LaneView::regroup)
+    OpRow::new("Squeeze", &[1, 11, 13, 21, 23, 24, 25], squeeze_infer, LaneView::regroup)
         .fold(regroup_fold)
         .cost(CostView::free)
         .family(Family::Regrouping),
-    OpRow::new("Unsqueeze", &[1, 11, 13, 21, 23, 24], unsqueeze_infer, LaneView::regroup)
+    OpRow::new("Unsqueeze", &[1, 11, 13, 21, 23, 24, 25], unsqueeze_infer, LaneView::regroup)
         .fold(regroup_fold)
         .cost(CostView::free)
         .family(Family::Regrouping),
-    OpRow::new("Transpose", &[1, 13, 21, 23, 24], transpose_infer, transpose_lanes)
+    OpRow::new("Transpose", &[1, 13, 21, 23, 24, 25], transpose_infer, transpose_lanes)
         .fold(transpose_fold)
         .cost(CostView::free),
     OpRow::new("Expand", &[8, 13], expand_infer, expand_lanes)
@@ -38,6 +38,7 @@ pub(super) const ROWS: &[OpRow] = &[
         .cost(CostView::free)
         .sizes(&[1])
         .counts(expand_counts),
+    OpRow::new("Tile", &[6, 13], tile_infer, tile_lanes).cost(CostView::free),
 ];
 
 fn identity_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
@@ -287,4 +288,37 @@ fn expand_counts(resized: &Resized) -> Vec<Rewrite> {
         *size = new.value().unwrap_or(*size);
     }
     if target == old && !resized.moves(1) { Vec::new() } else { vec![Rewrite::Input(1, target)] }
+}
+
+fn tile_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let Some(shape) = view.shape(0).map(<[Dim]>::to_vec) else { return view.like_first(None) };
+    let repeats = view.dims(1).filter(|repeats| repeats.len() == shape.len());
+    let tiled = |view: &mut InferView, axis: usize| {
+        let times = repeats.as_ref().and_then(|repeats| shape[axis].times(&repeats[axis])).filter(Dim::is_size);
+        times.unwrap_or_else(|| view.fresh())
+    };
+    let tiled = (0..shape.len()).map(|axis| tiled(view, axis)).collect();
+    view.like_first(Some(tiled))
+}
+
+/// A repeated axis holds its lanes again and again.
+fn tile_lanes(view: &mut LaneView) {
+    let (Some(data), Some(repeats)) = (view.layout(0), view.list("repeats", 1)) else { return LaneView::opaque(view) };
+    if repeats.len() != data.len() {
+        return LaneView::opaque(view);
+    }
+    let mut output = Vec::with_capacity(data.len());
+    for (position, (axis, times)) in data.iter().zip(repeats).enumerate() {
+        let Some(size) = view.size_of(0, position) else { return LaneView::opaque(view) };
+        let sizes = axis.extent().zip(size.extent()).filter(|_| times != 1 && axis.has_labels());
+        output.push(match sizes {
+            _ if times == 1 => axis.clone(),
+            None => view.plain(size),
+            Some((extent, all)) => match view.picked(axis, (0..all).map(|index| index % extent)) {
+                Some(tiled) => tiled,
+                None => return LaneView::opaque(view),
+            },
+        });
+    }
+    view.set(0, output);
 }

@@ -13,9 +13,11 @@ mod elementwise;
 mod family;
 mod fold_view;
 mod gemm;
+mod indexed;
 mod infer_view;
 mod join;
 mod layout;
+mod logic;
 mod normalization;
 mod pad;
 mod part;
@@ -26,6 +28,7 @@ mod resize;
 mod role;
 mod row;
 mod shape;
+mod space;
 
 use std::sync::LazyLock;
 
@@ -33,7 +36,7 @@ pub use beyond::{may_contract, may_hold_parameters};
 pub use contraction::{Contraction, ContractionOf};
 pub use conv_transpose::Spread;
 pub use cost_view::{Cost, CostView, Product};
-pub use elementwise::broadcast;
+pub use elementwise::{aligned_at, broadcast};
 pub use family::Family;
 pub use fold_view::FoldView;
 pub use infer_view::{BatchConstant, Fact, InferView};
@@ -42,7 +45,7 @@ pub use part::taken;
 pub use pool::{Padding, Window};
 pub use random::draws_random;
 pub use reduce::reduced_axes;
-pub use resize::{Wanted, scaled, wanted};
+pub use resize::scaled;
 pub use role::{FanIn, Role};
 pub use row::{CostOf, Counts, Fold, Infer, KeptOn, LanesOf, NEWEST_OPSET, OpRow, Resized, Rewrite};
 pub use shape::constant_value;
@@ -64,6 +67,9 @@ static TABLE: LazyLock<Vec<&'static OpRow>> = LazyLock::new(|| {
         join::ROWS,
         part::ROWS,
         pad::ROWS,
+        logic::ROWS,
+        space::ROWS,
+        indexed::ROWS,
         shape::ROWS,
     ];
     families.into_iter().flatten().collect()

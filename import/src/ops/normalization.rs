@@ -18,6 +18,15 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("LayerNormalization", &[17], layer_infer, layer_lanes)
         .parameters(&[(1, Role::Scale), (2, Role::Shift)])
         .family(Family::Standardisation),
+    OpRow::new("RMSNormalization", &[23], layer_infer, layer_lanes)
+        .parameters(&[(1, Role::Scale)])
+        .family(Family::Standardisation),
+    // Before version 21 scale and shift hold a number per group.
+    OpRow::new("GroupNormalization", &[18, 21], same_infer, group_lanes)
+        .parameters(&[(1, Role::Scale), (2, Role::Shift)])
+        .family(Family::Standardisation),
+    OpRow::new("MeanVarianceNormalization", &[9, 13], same_infer, mean_variance_lanes).family(Family::Standardisation),
+    OpRow::new("LpNormalization", &[1, 22], same_infer, lp_lanes),
     OpRow::new("LRN", &[1, 13], same_infer, neighbour_lanes),
     OpRow::new("Dropout", &[1, 6, 7, 10, 12, 13, 22], dropout_infer, dropout_lanes)
         .fold(|view: &FoldView| view.content(0).cloned())
@@ -74,6 +83,38 @@ fn layer_lanes(view: &mut LaneView) {
         view.pin_input(input, PinCode::NoExactForm);
     }
     view.set(0, data);
+}
+
+/// Statistics over the channels of a group and space.
+fn group_lanes(view: &mut LaneView) {
+    let Some(data) = view.layout(0) else { return LaneView::opaque(view) };
+    view.fix_from(&data, 1);
+    for input in 1..3 {
+        view.pin_input(input, PinCode::NoExactForm);
+    }
+    view.set(0, data);
+}
+
+/// Statistics over some axes: all but the channels unless said.
+fn mean_variance_lanes(view: &mut LaneView) {
+    let Some(data) = view.layout(0) else { return LaneView::opaque(view) };
+    let axes = view.node().ints("axes").unwrap_or(&[0, 2, 3]);
+    for &axis in axes {
+        match resolve_axis(axis, data.len()) {
+            Some(axis) => view.fix(&data[axis]),
+            None => return LaneView::opaque(view),
+        }
+    }
+    view.set(0, data);
+}
+
+/// Divided by the norm along an axis.
+fn lp_lanes(view: &mut LaneView) {
+    let rank = view.layout(0).map_or(0, |layout| layout.len());
+    match resolve_axis(view.node().int_or("axis", -1), rank) {
+        Some(axis) => LaneView::along(view, axis),
+        None => LaneView::opaque(view),
+    }
 }
 
 /// A channel is divided by the size of its neighbours.

@@ -5,7 +5,7 @@ use super::row::{CostView, Fact, InferView, OpRow, Resized, Rewrite};
 use crate::graph::{Dim, Graph, Node, Refusal};
 use crate::labels::{Axis, LaneView};
 
-pub(super) const ROWS: &[OpRow] = &[OpRow::new("Pad", &[1, 2, 11, 13, 18, 19, 21, 23, 24], pad_infer, pad_lanes)
+pub(super) const ROWS: &[OpRow] = &[OpRow::new("Pad", &[1, 2, 11, 13, 18, 19, 21, 23, 24, 25], pad_infer, pad_lanes)
     .cost(CostView::free)
     .counts(pad_counts)];
 

@@ -3,11 +3,14 @@
 use super::row::{Fact, Family, InferView, OpRow};
 use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::LaneView;
+use crate::tensor::DType;
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("MaxPool", &[1, 8, 10, 11, 12, 22], pool_infer, per_channel_lanes),
     OpRow::new("AveragePool", &[1, 7, 10, 11, 19, 22], pool_infer, per_channel_lanes).family(Family::Average),
     OpRow::new("GlobalAveragePool", &[1, 22], global_infer, per_channel_lanes).family(Family::Average),
+    OpRow::new("LpPool", &[2, 11, 18, 22], pool_infer, per_channel_lanes),
+    OpRow::new("GlobalLpPool", &[2, 22], global_infer, per_channel_lanes),
     OpRow::new("GlobalMaxPool", &[1, 22], global_infer, per_channel_lanes),
 ];
 
@@ -138,13 +141,12 @@ fn pool_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     if shape.len() < 3 {
         return Err(view.contradiction(format!("pooling over a value with {} axes", shape.len())));
     }
-    if view.node.output(1).is_some() {
-        return Err(view.unsupported("the indices output is used"));
-    }
     let window = Window::of(view.node, shape.len() - 2, None)
         .ok_or_else(|| view.contradiction("the window attributes do not fit the input's rank"))?;
     let slid = window.slide(view, &shape[2..])?;
-    view.like_first(Some([&shape[..2], slid.as_slice()].concat()))
+    let pooled = Some([&shape[..2], slid.as_slice()].concat());
+    let places = Fact { dtype: Some(DType::I64), shape: pooled.clone() };
+    Ok(vec![Fact { dtype: view.dtype(0), shape: pooled }, places])
 }
 
 fn global_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
@@ -156,8 +158,11 @@ fn global_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     view.like_first(shape)
 }
 
-/// Channels pass; space is slid over or reduced.
+/// Channels pass; space is slid over or reduced. The places of maxima are counted over all channels.
 fn per_channel_lanes(view: &mut LaneView) {
+    if view.node().output(1).is_some() {
+        return LaneView::opaque(view);
+    }
     let (Some(input), Some(mut output)) = (view.layout(0), view.plain_output()) else { return LaneView::opaque(view) };
     view.fix_from(&input, 2);
     for (to, from) in output.iter_mut().zip(input).take(2) {

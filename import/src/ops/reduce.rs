@@ -3,7 +3,8 @@
 use super::infer_view::resolve_axis;
 use super::row::{Fact, Family, InferView, OpRow};
 use crate::graph::{Dim, Node, Refusal, Shape};
-use crate::labels::LaneView;
+use crate::labels::{LaneView, Layout};
+use crate::tensor::DType;
 
 const fn reduction(name: &'static str, revisions: &'static [i64]) -> OpRow {
     OpRow::new(name, revisions, reduce_infer, reduce_lanes)
@@ -27,10 +28,17 @@ pub(super) const ROWS: &[OpRow] = &[
     reduction("ReduceL1", &[1, 11, 13, 18]),
     reduction("ReduceL2", &[1, 11, 13, 18]),
     reduction("ReduceSumSquare", &[1, 11, 13, 18]),
+    reduction("ReduceProd", &[1, 11, 13, 18]),
+    reduction("ReduceLogSum", &[1, 11, 13, 18, 28]),
+    reduction("ReduceLogSumExp", &[1, 11, 13, 18, 28]),
+    OpRow::new("ArgMax", &[1, 11, 12, 13], place_infer, place_lanes),
+    OpRow::new("ArgMin", &[1, 11, 12, 13], place_infer, place_lanes),
     softmax("Softmax", false),
     softmax_from("Softmax", false),
     softmax("LogSoftmax", true),
     softmax_from("LogSoftmax", true),
+    OpRow::new("Hardmax", &[13], same_infer, softmax_lanes),
+    OpRow::new("Hardmax", &[1, 11], same_infer, softmax_from_lanes).before(13),
 ];
 
 /// The axes a reduction removes: named ones, or all (none when told so).
@@ -45,12 +53,19 @@ pub fn reduced_axes(node: &Node, listed: Option<Vec<i64>>, rank: usize) -> Optio
 fn reduce_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let Some(shape) = view.shape(0) else { return view.like_first(None) };
     let listed = view.list("axes", 1);
+    let keep = view.node.int_or("keepdims", 1) != 0;
     if listed.is_none() && view.node.input(1).is_some() {
-        return Err(view.unsupported("its axes are computed at run time"));
+        // Its axes are computed at run time.
+        let unknown = keep.then(|| shape.to_vec()).map(|shape| shape.iter().map(|_| view.fresh()).collect());
+        return view.like_first(unknown);
     }
     let axes = reduced_axes(view.node, listed, shape.len())
         .ok_or_else(|| view.contradiction(format!("axes outside {}", view.show(shape))))?;
-    let keep = view.node.int_or("keepdims", 1) != 0;
+    view.like_first(Some(reduced(shape, &axes, keep)))
+}
+
+/// Sizes without some axes, or with 1 in their places.
+fn reduced(shape: &[Dim], axes: &[usize], keep: bool) -> Shape {
     let mut reduced: Shape = Vec::new();
     for (axis, size) in shape.iter().enumerate() {
         match axes.contains(&axis) {
@@ -59,13 +74,44 @@ fn reduce_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
             true => {}
         }
     }
-    view.like_first(Some(reduced))
+    reduced
 }
 
 fn reduce_lanes(view: &mut LaneView) {
     let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
     let listed = view.list("axes", 1);
-    let Some(axes) = reduced_axes(view.node(), listed, layout.len()) else { return LaneView::opaque(view) };
+    if listed.is_none() && view.node().input(1).is_some() {
+        return LaneView::opaque(view);
+    }
+    match reduced_axes(view.node(), listed, layout.len()) {
+        Some(axes) => without(view, layout, &axes),
+        None => LaneView::opaque(view),
+    }
+}
+
+/// Where along an axis the largest or smallest element is.
+fn place_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let keep = view.node.int_or("keepdims", 1) != 0;
+    let shape = match view.shape(0) {
+        Some(shape) => {
+            let axis = view.axis(view.node.int_or("axis", 0), shape.len())?;
+            Some(reduced(shape, &[axis], keep))
+        }
+        None => None,
+    };
+    Ok(vec![Fact { dtype: Some(DType::I64), shape }])
+}
+
+fn place_lanes(view: &mut LaneView) {
+    let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
+    match resolve_axis(view.node().int_or("axis", 0), layout.len()) {
+        Some(axis) => without(view, layout, &[axis]),
+        None => LaneView::opaque(view),
+    }
+}
+
+/// Nothing is cut along axes that are worked on as a whole; the others keep their lanes.
+fn without(view: &mut LaneView, layout: Layout, axes: &[usize]) {
     let keep = view.node().int_or("keepdims", 1) != 0;
     let mut output = Vec::new();
     for (position, axis) in layout.into_iter().enumerate() {

@@ -13,7 +13,7 @@ pub(super) const ROWS: &[OpRow] = &[
 
 /// What an axis becomes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Wanted {
+enum Wanted {
     /// This size.
     Size(i64),
     /// The old size times this, as [`scaled`] says.
@@ -27,7 +27,7 @@ fn places(node: &Node) -> (usize, Option<usize>) {
 }
 
 /// What every axis becomes; `None` where that is computed, or does not fit the rank.
-pub fn wanted(graph: &Graph, node: &Node, rank: usize) -> Option<Vec<Wanted>> {
+fn wanted(graph: &Graph, node: &Node, rank: usize) -> Option<Vec<Wanted>> {
     let (scales, sizes) = places(node);
     let given = match sizes.and_then(|sizes| node.input(sizes)) {
         Some(_) => graph.ints(node, "sizes", sizes?)?.into_iter().map(Wanted::Size).collect(),

@@ -61,7 +61,7 @@ pub struct OpRow {
 }
 
 /// The newest operator-set version whose changes were checked against the rows.
-pub const NEWEST_OPSET: i64 = 24;
+pub const NEWEST_OPSET: i64 = 28;
 
 impl OpRow {
     /// A row without parameters, contents, work of its own or counted attributes.

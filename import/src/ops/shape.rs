@@ -4,25 +4,30 @@ use std::path::Path;
 
 use super::infer_view::resolve_axis;
 use super::row::{CostView, Fact, Family, FoldView, InferView, OpRow};
-use crate::graph::{Content, Dim, Refusal};
+use crate::graph::{Content, Dim, FOLD_LIMIT, Refusal, product};
 use crate::labels::LaneView;
 use crate::proto::onnx::{NodeProto, TensorProto, text};
 use crate::tensor::{DType, MOST_AXES, Tensor};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Constant", &[1, 9, 11, 12, 13, 19, 21, 23, 24], constant_infer, LaneView::constants_only)
+    OpRow::new("Constant", &[1, 9, 11, 12, 13, 19, 21, 23, 24, 25], constant_infer, LaneView::constants_only)
         .fold(constant_fold)
         .cost(CostView::free),
-    OpRow::new("Shape", &[1, 13, 15, 19, 21, 23, 24], shape_infer, LaneView::sizes_only)
+    OpRow::new("Shape", &[1, 13, 15, 19, 21, 23, 24, 25], shape_infer, LaneView::sizes_only)
         .fold(shape_fold)
         .cost(CostView::free)
         .measures(),
+    OpRow::new("Size", &[1, 13, 19, 21, 23, 24, 25], size_infer, LaneView::sizes_only)
+        .fold(|view| Some(Content::Dims { scalar: true, elements: vec![product(view.sizes(0)?)?] }))
+        .cost(CostView::free)
+        .measures(),
+    OpRow::new("Range", &[11, 27], range_infer, LaneView::constants_only).fold(range_fold).cost(CostView::free),
     OpRow::new("Gather", &[1, 11, 13], gather_infer, gather_lanes).fold(gather_fold).cost(CostView::free),
-    OpRow::new("Cast", &[1, 6, 9, 13, 19, 21, 23, 24], cast_infer, LaneView::same_layout)
+    OpRow::new("Cast", &[1, 6, 9, 13, 19, 21, 23, 24, 25, 28], cast_infer, LaneView::same_layout)
         .fold(cast_fold)
         .family(Family::Same),
-    OpRow::new("CastLike", &[15, 19, 21, 23, 24], cast_like_infer, LaneView::same_layout),
-    OpRow::new("ConstantOfShape", &[9, 20, 21, 23, 24], filled_infer, filled_lanes)
+    OpRow::new("CastLike", &[15, 19, 21, 23, 24, 25], cast_like_infer, LaneView::same_layout),
+    OpRow::new("ConstantOfShape", &[9, 20, 21, 23, 24, 25], filled_infer, filled_lanes)
         .fold(filled_fold)
         .cost(CostView::free)
         .sizes(&[0]),
@@ -82,6 +87,38 @@ fn shape_fold(view: &FoldView) -> Option<Content> {
     Some(Content::list(shape[shape_range(view.node, shape.len())].to_vec()))
 }
 
+/// How many elements there are.
+fn size_infer(_: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    Ok(vec![Fact { dtype: Some(DType::I64), shape: Some(Vec::new()) }])
+}
+
+fn range_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let bound = |input| view.dims(input)?.into_iter().next();
+    let count = bound(0).zip(bound(1)).zip(bound(2)).and_then(|((start, limit), step)| steps(&start, &limit, &step));
+    let count = count.unwrap_or_else(|| view.fresh());
+    Ok(vec![Fact { dtype: view.dtype(0), shape: Some(vec![count]) }])
+}
+
+/// How many steps lead from a start to a limit.
+fn steps(start: &Dim, limit: &Dim, step: &Dim) -> Option<Dim> {
+    if start.is(0) && step.is(1) && limit.is_size() {
+        return Some(limit.clone());
+    }
+    let (distance, step) = (limit.value()?.checked_sub(start.value()?)?, step.value()?);
+    let towards = step != 0 && (distance > 0) == (step > 0);
+    let steps = if towards { distance.unsigned_abs().div_ceil(step.unsigned_abs()) } else { 0 };
+    (step != 0).then(|| i64::try_from(steps).ok().map(Dim::known)).flatten()
+}
+
+/// Short ranges of integers.
+fn range_fold(view: &FoldView) -> Option<Content> {
+    let bound = |input| view.ints(input)?.first().copied();
+    let (start, limit, step) = (bound(0)?, bound(1)?, bound(2)?);
+    let count = steps(&Dim::known(start), &Dim::known(limit), &Dim::known(step))?.extent()?;
+    let element = |place: usize| start.checked_add(step.checked_mul(place as i64)?).map(Dim::known);
+    (count <= FOLD_LIMIT).then(|| (0..count).map(element).collect::<Option<_>>().map(Content::list)).flatten()
+}
+
 fn gather_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let (Some(data), Some(indices)) = (view.shape(0), view.shape(1)) else {
         return view.like_first(None);
@@ -121,7 +158,7 @@ fn cast_fold(view: &FoldView) -> Option<Content> {
     let to = i32::try_from(view.node.int_or("to", 0)).ok().and_then(DType::from_code)?;
     let from = view.value(0)?.dtype?;
     let whole = |d: DType| matches!(d, DType::I64 | DType::I32);
-    (from == to || (whole(from) && whole(to))).then(|| view.content(0).cloned()).flatten()
+    (from == to || ((whole(from) || from == DType::Bool) && whole(to))).then(|| view.content(0).cloned()).flatten()
 }
 
 /// The element that fills a ConstantOfShape: a single-precision zero unless said.

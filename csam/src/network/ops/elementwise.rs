@@ -1,5 +1,7 @@
 //! Operators that act element by element.
 
+use import::graph::Node;
+use import::ops::aligned_at;
 use tch::Tensor;
 
 use super::{Lowered, Row};
@@ -39,6 +41,28 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Floor", |_| unary(Tensor::f_floor)),
     Row::new("Ceil", |_| unary(Tensor::f_ceil)),
     Row::new("Sign", |_| unary(Tensor::f_sign)),
+    Row::new("Round", |_| unary(Tensor::f_round)),
+    Row::new("Sin", |_| unary(Tensor::f_sin)),
+    Row::new("Cos", |_| unary(Tensor::f_cos)),
+    Row::new("Tan", |_| unary(Tensor::f_tan)),
+    Row::new("Asin", |_| unary(Tensor::f_asin)),
+    Row::new("Acos", |_| unary(Tensor::f_acos)),
+    Row::new("Atan", |_| unary(Tensor::f_atan)),
+    Row::new("Sinh", |_| unary(Tensor::f_sinh)),
+    Row::new("Cosh", |_| unary(Tensor::f_cosh)),
+    Row::new("Asinh", |_| unary(Tensor::f_asinh)),
+    Row::new("Acosh", |_| unary(Tensor::f_acosh)),
+    Row::new("Atanh", |_| unary(Tensor::f_atanh)),
+    Row::new("BitwiseNot", |_| unary(Tensor::f_bitwise_not)),
+    Row::new("Swish", |view| {
+        let alpha = f64::from(view.node.float_or("alpha", 1.0));
+        Ok(pure(move |x| x.at(0)?.f_mul_scalar(alpha)?.f_sigmoid()?.f_mul(x.at(0)?)))
+    }),
+    Row::new("ThresholdedRelu", |view| {
+        let alpha = f64::from(view.node.float_or("alpha", 1.0));
+        Ok(pure(move |x| x.at(0)?.f_mul(&x.at(0)?.f_gt(alpha)?)))
+    }),
+    Row::new("Shrink", shrink),
     Row::new("HardSwish", |_| unary(Tensor::f_hardswish)),
     Row::new("HardSigmoid", |view| {
         let alpha = f64::from(view.node.float_or("alpha", 0.2));
@@ -50,10 +74,20 @@ pub(super) const ROWS: &[Row] = &[
         Ok(pure(move |x| x.at(0)?.f_gelu(&form)))
     }),
     Row::new("Add", |_| broadcast(Binary::Add)),
+    Row::new("Add", |view| aligned(view, Binary::Add)).before(7),
     Row::new("Sub", |_| broadcast(Binary::Sub)),
+    Row::new("Sub", |view| aligned(view, Binary::Sub)).before(7),
     Row::new("Mul", |_| broadcast(Binary::Mul)),
+    Row::new("Mul", |view| aligned(view, Binary::Mul)).before(7),
     Row::new("Div", |_| broadcast(Binary::Div)),
+    Row::new("Div", |view| aligned(view, Binary::Div)).before(7),
     Row::new("Pow", |_| broadcast(Binary::Pow)),
+    Row::new("Pow", |view| aligned(view, Binary::Pow)).before(7),
+    Row::new("Mod", modulo),
+    Row::new("BitShift", bit_shift),
+    Row::new("BitwiseAnd", |_| joint(Tensor::f_bitwise_and_tensor)),
+    Row::new("BitwiseOr", |_| joint(Tensor::f_bitwise_or_tensor)),
+    Row::new("BitwiseXor", |_| joint(Tensor::f_bitwise_xor_tensor)),
     Row::new("Sum", |_| variadic(|a, b| a.f_add(b))),
     Row::new("Mean", mean),
     Row::new("Min", |_| variadic(|a, b| a.f_minimum(b))),
@@ -62,6 +96,40 @@ pub(super) const ROWS: &[Row] = &[
 
 fn unary(function: fn(&Tensor) -> Torch<Tensor>) -> Lowered {
     Ok(pure(move |x| function(x.at(0)?)))
+}
+
+fn joint(function: fn(&Tensor, &Tensor) -> Torch<Tensor>) -> Lowered {
+    Ok(pure(move |x| function(x.at(0)?, x.at(1)?)))
+}
+
+/// Beyond a limit, moved towards zero; zero within.
+fn shrink(view: &View) -> Lowered {
+    let [bias, limit] = [("bias", 0.0), ("lambd", 0.5)].map(|(name, usual)| f64::from(view.node.float_or(name, usual)));
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let above = data.f_sub_scalar(bias)?.f_mul(&data.f_gt(limit)?)?;
+        let below = data.f_add_scalar(bias)?.f_mul(&data.f_lt(-limit)?)?;
+        above.f_add(&below)?.f_to_kind(data.kind())
+    }))
+}
+
+/// The rest has the sign of the divisor, or with `fmod` that of the dividend.
+fn modulo(view: &View) -> Lowered {
+    joint(if view.node.int_or("fmod", 0) != 0 { Tensor::f_fmod_tensor } else { Tensor::f_remainder_tensor })
+}
+
+/// Unsigned numbers, some of which are computed in a wider type: what leaves their own is lost.
+fn bit_shift(view: &View) -> Lowered {
+    let left = view.node.text_or("direction", "") == "LEFT";
+    let bits = view.node.input(0).and_then(|input| view.graph.value(input).dtype).map_or(64, |dtype| dtype.bits());
+    Ok(pure(move |x| {
+        let (data, by) = (x.at(0)?, x.at(1)?);
+        if !left {
+            return data.f_bitwise_right_shift(by);
+        }
+        let moved = data.f_bitwise_left_shift(by)?;
+        if bits < 64 { moved.f_bitwise_and((1i64 << bits) - 1) } else { Ok(moved) }
+    }))
 }
 
 struct Relu;
@@ -142,6 +210,28 @@ enum Binary {
 
 fn broadcast(operation: Binary) -> Lowered {
     Ok(Box::new(Broadcast(operation)))
+}
+
+/// The second operand may start at a named axis of the first.
+fn aligned(view: &View, operation: Binary) -> Lowered {
+    Ok(Box::new(Aligned { operation: Broadcast(operation), node: view.node.clone() }))
+}
+
+struct Aligned {
+    operation: Broadcast,
+    node: Node,
+}
+
+impl Op for Aligned {
+    fn run(&self, inputs: &mut Inputs, frame: &Frame) -> Torch<Vec<Tensor>> {
+        let (first, second) = (inputs.at(0)?, inputs.at(1)?);
+        if let Some(start) = aligned_at(&self.node, first.dim(), second.dim()) {
+            let mut size = second.size();
+            size.resize(first.dim() - start, 1);
+            inputs.0[1] = Some(second.f_reshape(&size)?);
+        }
+        self.operation.run(inputs, frame)
+    }
 }
 
 struct Broadcast(Binary);

@@ -3,10 +3,10 @@
 use tch::Tensor;
 
 use super::{Lowered, Row};
-use crate::network::op::{Frame, Inputs, Op, Torch};
+use crate::network::op::{Frame, Inputs, Op, Torch, pure};
 use crate::network::view::View;
 
-pub(super) const ROWS: &[Row] = &[Row::new("Gemm", gemm), Row::new("MatMul", matmul)];
+pub(super) const ROWS: &[Row] = &[Row::new("Gemm", gemm), Row::new("MatMul", matmul), Row::new("Einsum", einsum)];
 
 fn gemm(view: &View) -> Lowered {
     Ok(Box::new(Gemm {
@@ -76,4 +76,9 @@ impl Op for MatMul {
     fn fill(&self, weight: &Tensor, means: &Tensor) -> Torch<Tensor> {
         means.f_matmul(weight)
     }
+}
+
+fn einsum(view: &View) -> Lowered {
+    let equation = view.node.text_or("equation", "").into_owned();
+    Ok(pure(move |x| Tensor::f_einsum(&equation, &x.present().collect::<Vec<_>>(), None::<i64>)))
 }

@@ -14,6 +14,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Squeeze", squeeze),
     Row::new("Unsqueeze", unsqueeze),
     Row::new("Expand", expand),
+    Row::new("Tile", tile),
 ];
 
 fn flatten(view: &View) -> Lowered {
@@ -91,4 +92,9 @@ fn expand(view: &View) -> Lowered {
             .collect();
         data.f_expand(&shape, false)
     }))
+}
+
+fn tile(view: &View) -> Lowered {
+    let repeats = view.list("repeats", 1)?.ok_or_else(|| view.contradiction("it has no repeats"))?;
+    Ok(pure(move |x| x.at(0)?.f_repeat(repeats.get(x)?.as_ref())))
 }

@@ -4,8 +4,10 @@ mod conv;
 mod conv_transpose;
 mod elementwise;
 mod gemm;
+mod indexed;
 mod join;
 mod layout;
+mod logic;
 mod normalization;
 mod pad;
 mod part;
@@ -13,6 +15,7 @@ mod pool;
 mod reduce;
 mod resize;
 mod shape;
+mod space;
 mod window;
 
 use import::Graph;
@@ -63,6 +66,9 @@ fn rows() -> impl Iterator<Item = &'static Row> {
         join::ROWS,
         part::ROWS,
         pad::ROWS,
+        logic::ROWS,
+        space::ROWS,
+        indexed::ROWS,
         shape::ROWS,
     ]
     .into_iter()

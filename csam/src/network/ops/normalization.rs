@@ -1,6 +1,6 @@
 //! Normalisation by running statistics or by the data's own, and dropout (the identity in inference).
 
-use tch::{Kind as Element, Tensor, no_grad};
+use tch::{Kind as Element, TchError, Tensor, no_grad};
 
 use super::{Lowered, Row};
 use crate::network::Statistics;
@@ -11,6 +11,11 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("BatchNormalization", batch_normalization),
     Row::new("InstanceNormalization", instance_normalization),
     Row::new("LayerNormalization", layer_normalization),
+    Row::new("RMSNormalization", rms_normalization),
+    Row::new("GroupNormalization", |view| group_normalization(view, false)),
+    Row::new("GroupNormalization", |view| group_normalization(view, true)).before(21),
+    Row::new("MeanVarianceNormalization", mean_variance_normalization),
+    Row::new("LpNormalization", lp_normalization),
     Row::new("LRN", neighbour_normalization),
     Row::new("Dropout", dropout),
 ];
@@ -88,18 +93,70 @@ fn instance_normalization(view: &View) -> Lowered {
 }
 
 fn layer_normalization(view: &View) -> Lowered {
-    if view.node.outputs.iter().skip(1).any(Option::is_some) {
-        return Err(view.unsupported("its statistics are read"));
-    }
+    let epsilon = f64::from(view.node.float_or("epsilon", 1e-5));
+    let axis = view.node.int_or("axis", -1);
+    Ok(many(move |x| {
+        let data = x.at(0)?;
+        let none = None::<&Tensor>;
+        let (normalised, mean, inverse) = data.f_native_layer_norm(from_axis(data, axis), none, none, epsilon)?;
+        let scaled = normalised.f_mul(x.at(1)?)?;
+        let shifted = x.get(2).map_or(Ok(scaled.shallow_clone()), |shift| scaled.f_add(shift))?;
+        Ok(vec![shifted, mean, inverse])
+    }))
+}
+
+/// The sizes of all axes from one on.
+fn from_axis(data: &Tensor, axis: i64) -> Vec<i64> {
+    let first = if axis < 0 { axis + data.dim() as i64 } else { axis };
+    data.size().split_off(usize::try_from(first).unwrap_or(0).min(data.dim()))
+}
+
+/// `scale · x / √(mean of x² + epsilon)` over the last axes.
+fn rms_normalization(view: &View) -> Lowered {
     let epsilon = f64::from(view.node.float_or("epsilon", 1e-5));
     let axis = view.node.int_or("axis", -1);
     Ok(pure(move |x| {
         let data = x.at(0)?;
-        let first = if axis < 0 { axis + data.dim() as i64 } else { axis };
-        let normalised = data.size().split_off(usize::try_from(first).unwrap_or(0).min(data.dim()));
-        let none = None::<&Tensor>;
-        let scaled = data.f_layer_norm(&normalised, none, none, epsilon, false)?.f_mul(x.at(1)?)?;
-        x.get(2).map_or(Ok(scaled.shallow_clone()), |shift| scaled.f_add(shift))
+        let last: Vec<i64> = (1..=from_axis(data, axis).len() as i64).map(|from_end| -from_end).collect();
+        let squares = data.f_square()?.f_mean_dim(&last[..], true, None)?.f_add_scalar(epsilon)?;
+        data.f_mul(&squares.f_rsqrt()?)?.f_mul(x.at(1)?)
+    }))
+}
+
+/// By the statistics of groups of channels; scale and shift hold a number per channel, or per group.
+fn group_normalization(view: &View, per_group: bool) -> Lowered {
+    let epsilon = f64::from(view.node.float_or("epsilon", 1e-5));
+    let groups = view.node.int_or("num_groups", 1);
+    if groups < 1 {
+        return Err(view.contradiction(format!("it has {groups} groups")));
+    }
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let repeats = if per_group { extent(data, 1)? / groups } else { 1 };
+        let spread = |input| x.at(input)?.f_repeat_interleave_self_int(repeats, 0, None);
+        data.f_group_norm(groups, Some(&spread(1)?), Some(&spread(2)?), epsilon, false)
+    }))
+}
+
+/// `(x − mean) / deviation` over some axes.
+fn mean_variance_normalization(view: &View) -> Lowered {
+    let axes = view.node.ints("axes").unwrap_or(&[0, 2, 3]).to_vec();
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let centred = data.f_sub(&data.f_mean_dim(&axes[..], true, None)?)?;
+        let deviation = centred.f_square()?.f_mean_dim(&axes[..], true, None)?.f_sqrt()?;
+        // What keeps a constant from being divided by zero is the standard's.
+        centred.f_div(&deviation.f_add_scalar(1e-9)?)
+    }))
+}
+
+/// Divided by the norm along an axis; what is zero stays zero.
+fn lp_normalization(view: &View) -> Lowered {
+    let (axis, power) = (view.node.int_or("axis", -1), view.node.int_or("p", 2));
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let norm = data.f_norm_scalaropt_dim(power, [axis], true)?;
+        data.f_div(&norm.f_where_self(&norm.f_ne(0.0)?, &norm.f_ones_like()?)?)
     }))
 }
 
@@ -107,8 +164,8 @@ fn layer_normalization(view: &View) -> Lowered {
 /// beyond the first and last channel.
 fn neighbour_normalization(view: &View) -> Lowered {
     let size = view.node.int_or("size", 0);
-    if size < 1 || size % 2 == 0 {
-        return Err(view.unsupported(format!("{size} neighbours, which is no odd number")));
+    if size < 1 {
+        return Err(view.contradiction(format!("it has {size} neighbours")));
     }
     let [alpha, beta, bias] = [("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)]
         .map(|(name, usual)| f64::from(view.node.float_or(name, usual)));
@@ -116,7 +173,9 @@ fn neighbour_normalization(view: &View) -> Lowered {
         let data = x.at(0)?;
         let [samples, channels] = [extent(data, 0)?, extent(data, 1)?];
         let squares = data.f_square()?.f_reshape([samples, 1, channels, -1])?;
-        let mean = squares.f_avg_pool2d([size, 1], [1, 1], [size / 2, 0], false, true, None::<i64>)?;
+        // Of an even number of neighbours, the odd one comes after.
+        let squares = squares.f_constant_pad_nd([0, 0, (size - 1) / 2, size / 2])?;
+        let mean = squares.f_avg_pool2d([size, 1], [1, 1], [0, 0], false, true, None::<i64>)?;
         let divisor = mean.f_mul_scalar(alpha)?.f_add_scalar(bias)?.f_pow_tensor_scalar(beta)?;
         data.f_div(&divisor.f_reshape(data.size())?)
     }))
@@ -124,12 +183,16 @@ fn neighbour_normalization(view: &View) -> Lowered {
 
 /// Dropout passes its data through in inference; its mask output says that everything is kept.
 fn dropout(view: &View) -> Lowered {
-    if view.has(2) && view.constant_number(2) != Some(0.0) {
-        return Err(view.unsupported("it drops values in inference"));
-    }
     let masked = view.node.output(1).is_some();
     Ok(many(move |x| {
         let data = x.at(0)?;
+        let number = |input: usize, usual: f64| match x.get(input) {
+            Some(value) => value.f_reshape([-1])?.f_to_kind(Element::Double)?.f_double_value(&[0]),
+            None => Ok(usual),
+        };
+        if number(2, 0.0)? != 0.0 && number(1, 0.5)? != 0.0 {
+            return Err(TchError::Shape("it drops values in inference".to_owned()));
+        }
         let mask = masked.then(|| data.f_ones_like()?.f_to_kind(Element::Bool)).transpose()?;
         Ok(std::iter::once(data.shallow_clone()).chain(mask).collect())
     }))

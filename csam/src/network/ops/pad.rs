@@ -1,6 +1,6 @@
 //! Padding: Pad.
 
-use tch::TchError;
+use tch::{Kind, TchError};
 
 use super::{Lowered, Row};
 use crate::network::op::{Torch, optional, pure};
@@ -16,15 +16,10 @@ fn pad(view: &View) -> Lowered {
         "constant" => "constant",
         "reflect" => "reflect",
         "edge" => "replicate",
+        "wrap" => "circular",
         other => return Err(view.unsupported(format!("padding by `{other}`"))),
     };
-    let filler = match view.node.proto.float("value") {
-        Some(number) => f64::from(number),
-        None if view.has(2) => {
-            view.constant_number(2).ok_or_else(|| view.unsupported("the number to pad with is computed"))?
-        }
-        None => 0.0,
-    };
+    let stated = view.node.proto.float("value").map(f64::from).or_else(|| view.constant_number(2));
     Ok(pure(move |x| {
         let data = x.at(0)?;
         let all: Vec<i64> = (0..data.dim() as i64).collect();
@@ -37,6 +32,11 @@ fn pad(view: &View) -> Lowered {
         if pads.is_empty() {
             Ok(data.shallow_clone())
         } else {
+            let filler = match (stated, x.get(2)) {
+                (Some(number), _) => number,
+                (None, Some(number)) => number.f_reshape([-1])?.f_to_kind(Kind::Double)?.f_double_value(&[0])?,
+                (None, None) => 0.0,
+            };
             data.f_pad(&pads, mode, (mode == "constant").then_some(filler))
         }
     }))

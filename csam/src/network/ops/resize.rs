@@ -1,100 +1,183 @@
 //! Changes of an image's size: Resize, Upsample.
+//!
+//! Each axis is resized by itself. An output element is a sum of input elements along the axis, its *taps*, which depend
+//! on the mode and on where the output element lies among the input's.
 
-use import::graph::Shape;
-use import::ops::{Wanted, scaled, wanted};
-use tch::TchError;
+mod taps;
+
+use import::graph::Refusal;
+use import::ops::scaled;
+use tch::{Kind, TchError, Tensor};
 
 use super::{Lowered, Row};
-use crate::network::op::{Torch, pure};
+use crate::network::op::{Inputs, Torch, pure, read_ints};
 use crate::network::view::View;
+use taps::{Position, Reach, Rounding, Sampling, Taps};
 
-pub(super) const ROWS: &[Row] = &[Row::new("Resize", resize), Row::new("Upsample", resize)];
+pub(super) const ROWS: &[Row] = &[
+    Row::new("Resize", |view| resize(view, &SINCE_11)),
+    Row::new("Resize", |view| resize(view, &UP_TO_10)).before(11),
+    Row::new("Upsample", |view| resize(view, &UP_TO_10)),
+];
 
-/// Since this version positions are taken at the middle of pixels unless said.
-const MIDDLES_SINCE: i64 = 11;
-
-/// How the pixels between are made.
-#[derive(Clone, Copy)]
-enum Between {
-    /// Whole factors only, where every rule for ties repeats each pixel so many times.
-    Repeated,
-    /// Weighted by distance, with the outermost pixels' corners or middles staying where they are.
-    Linear { corners: bool },
+/// What a revision takes where nothing is said, and where its inputs are.
+struct Revision {
+    scales: usize,
+    sizes: Option<usize>,
+    position: &'static str,
+    rounding: &'static str,
 }
 
-fn resize(view: &View) -> Lowered {
-    let shape = view.node.input(0).and_then(|value| view.graph.value(value).shape.as_ref());
-    let Some(shape) = shape.filter(|shape| shape.len() == 4) else {
-        return Err(view.unsupported("only images of known rank are resized"));
-    };
-    let wanted = wanted(view.graph, view.node, 4)
-        .ok_or_else(|| view.unsupported("the size is computed while the model runs"))?;
-    let [samples, channels, height, width] = wanted[..] else {
-        return Err(view.contradiction("it does not name four axes"));
-    };
-    if [(0, samples), (1, channels)].iter().any(|&(axis, wanted)| factor(shape, axis, wanted) != Some(1.0)) {
-        return Err(view.unsupported("it resizes more than height and width"));
-    }
-    let between = between(view)?;
-    let whole = |axis, wanted| factor(shape, axis, wanted).is_some_and(|by| by >= 1.0 && by.fract() == 0.0);
-    if matches!(between, Between::Repeated) && !(whole(2, height) && whole(3, width)) {
-        return Err(view.unsupported("it repeats pixels, but not a whole number of times"));
-    }
-    Ok(pure(move |x| {
-        let data = x.at(0)?;
-        let (_, _, rows, columns) = data.size4()?;
-        let size = [extent(rows, height)?, extent(columns, width)?];
-        let (by_rows, by_columns) = (scale(height), scale(width));
-        match between {
-            Between::Repeated => data.f_upsample_nearest2d(size, by_rows, by_columns),
-            Between::Linear { corners } => data.f_upsample_bilinear2d(size, corners, by_rows, by_columns),
-        }
-    }))
+const SINCE_11: Revision =
+    Revision { scales: 2, sizes: Some(3), position: "half_pixel", rounding: "round_prefer_floor" };
+const UP_TO_10: Revision = Revision { scales: 1, sizes: None, position: "asymmetric", rounding: "outward" };
+
+/// A resize with its attributes resolved.
+struct Resize {
+    scales: usize,
+    sizes: Option<usize>,
+    stated: Option<Vec<f64>>,
+    axes: Option<Vec<i64>>,
+    sampling: Sampling,
 }
 
-/// How many times longer an axis becomes; `None` where that is not known.
-fn factor(shape: &Shape, axis: usize, wanted: Wanted) -> Option<f64> {
-    match wanted {
-        Wanted::Scale(by) => Some(by),
-        Wanted::Size(new) => shape[axis].value().filter(|&old| old > 0).map(|old| new as f64 / old as f64),
-    }
-}
-
-/// The rule of this node, when torch has the same one.
-fn between(view: &View) -> Result<Between, Box<import::graph::Refusal>> {
+fn resize(view: &View, revision: &Revision) -> Lowered {
     let node = view.node;
-    let old = node.opset < MIDDLES_SINCE;
-    let text = |name, usual: &'static str| node.text_or(name, usual).into_owned();
-    let mode = text("mode", "nearest");
-    let position = text("coordinate_transformation_mode", if old { "asymmetric" } else { "half_pixel" });
-    let rounding = text("nearest_mode", if old { "floor" } else { "round_prefer_floor" });
-    if node.int_or("antialias", 0) != 0 {
-        return Err(view.unsupported("it smooths before it shrinks"));
+    if node.text_or("keep_aspect_ratio_policy", "stretch") != "stretch" {
+        return Err(view.unsupported("it keeps the aspect ratio"));
     }
-    match (mode.as_str(), position.as_str(), rounding.as_str()) {
-        ("nearest", "asymmetric", "floor")
-        | ("nearest", "half_pixel" | "pytorch_half_pixel", "round_prefer_floor" | "round_prefer_ceil") => {
-            Ok(Between::Repeated)
-        }
-        ("linear", "half_pixel", _) => Ok(Between::Linear { corners: false }),
-        ("linear", "align_corners", _) => Ok(Between::Linear { corners: true }),
-        _ => Err(view.unsupported(format!("{mode} resizing with {position} positions and {rounding} rounding"))),
-    }
-}
-
-/// The new size of an axis.
-fn extent(old: i64, wanted: Wanted) -> Torch<i64> {
-    let new = match wanted {
-        Wanted::Size(new) => new,
-        Wanted::Scale(by) => scaled(old, by),
+    let resize = Resize {
+        scales: revision.scales,
+        sizes: revision.sizes.filter(|&sizes| view.has(sizes)),
+        stated: node.proto.floats("scales").map(|scales| scales.iter().map(|&scale| scale.into()).collect()),
+        axes: node.ints("axes").map(<[i64]>::to_vec),
+        sampling: sampling(view, revision)?,
     };
-    if new > 0 { Ok(new) } else { Err(TchError::Shape(format!("an axis of {old} would become {new}"))) }
+    Ok(pure(move |x| resize.run(x)))
 }
 
-/// The scale as the file states it, so that positions are those of the file when sizes are rounded.
-fn scale(wanted: Wanted) -> Option<f64> {
-    match wanted {
-        Wanted::Size(_) => None,
-        Wanted::Scale(by) => Some(by),
+fn sampling(view: &View, revision: &Revision) -> Result<Sampling, Box<Refusal>> {
+    let node = view.node;
+    let text = |name, usual: &'static str| node.text_or(name, usual).into_owned();
+    let position = match text("coordinate_transformation_mode", revision.position).as_str() {
+        "half_pixel" => Position::HalfPixel,
+        "half_pixel_symmetric" => Position::HalfPixelSymmetric,
+        "pytorch_half_pixel" => Position::HalfPixelButOne,
+        "align_corners" => Position::AlignCorners,
+        "asymmetric" => Position::Asymmetric,
+        "tf_half_pixel_for_nn" => Position::Middle,
+        other => return Err(view.unsupported(format!("positions by `{other}`"))),
+    };
+    let rounding = match text("nearest_mode", revision.rounding).as_str() {
+        "round_prefer_floor" => Rounding::PreferFloor,
+        "round_prefer_ceil" => Rounding::PreferCeil,
+        "floor" => Rounding::Floor,
+        "ceil" => Rounding::Ceil,
+        "outward" => Rounding::Outward,
+        other => return Err(view.unsupported(format!("rounding by `{other}`"))),
+    };
+    let reach = match text("mode", "nearest").as_str() {
+        "nearest" => Reach::Nearest(rounding),
+        "linear" | "bilinear" => Reach::Linear,
+        "cubic" => Reach::Cubic { coefficient: f64::from(node.float_or("cubic_coeff_a", -0.75)) },
+        other => return Err(view.unsupported(format!("resizing by `{other}`"))),
+    };
+    Ok(Sampling {
+        reach,
+        position,
+        antialias: node.int_or("antialias", 0) != 0,
+        exclude_outside: node.int_or("exclude_outside", 0) != 0,
+    })
+}
+
+/// The new size of an axis, and by how much it is scaled.
+#[derive(Clone, Copy)]
+struct Change {
+    size: i64,
+    scale: f64,
+}
+
+impl Resize {
+    fn run(&self, x: &Inputs) -> Torch<Tensor> {
+        let data = x.at(0)?;
+        let changes = self.changes(x, &data.size())?;
+        if let Some(resized) = self.natively(data, &changes)? {
+            return Ok(resized);
+        }
+        let mut resized = data.shallow_clone();
+        for (axis, change) in changes.iter().enumerate() {
+            let old = resized.size()[axis];
+            if change.size != old || change.scale != 1.0 {
+                resized = self.along(&resized, axis, old, *change)?;
+            }
+        }
+        Ok(resized)
+    }
+
+    /// What becomes of every axis.
+    fn changes(&self, x: &Inputs, old: &[i64]) -> Torch<Vec<Change>> {
+        let all: Vec<i64> = (0..old.len() as i64).collect();
+        let axes = self.axes.as_deref().unwrap_or(&all);
+        let sizes = self.sizes.map(|sizes| read_ints(x.at(sizes)?)).transpose()?;
+        let scales = match (&sizes, &self.stated) {
+            (Some(_), _) => Vec::new(),
+            (None, Some(stated)) => stated.clone(),
+            (None, None) => Vec::<f64>::try_from(&x.at(self.scales)?.f_to_kind(Kind::Double)?.f_flatten(0, -1)?)?,
+        };
+        let mut changes: Vec<Change> = old.iter().map(|&size| Change { size, scale: 1.0 }).collect();
+        for (place, &axis) in axes.iter().enumerate() {
+            let at = if axis < 0 { axis + old.len() as i64 } else { axis } as usize;
+            let change = match (&sizes, old.get(at)) {
+                (Some(sizes), Some(&old)) => {
+                    sizes.get(place).map(|&size| Change { size, scale: size as f64 / old as f64 })
+                }
+                (None, Some(&old)) => scales.get(place).map(|&scale| Change { size: scaled(old, scale), scale }),
+                (_, None) => None,
+            };
+            let change = change.filter(|change| change.size > 0 && change.scale > 0.0);
+            changes[at.min(old.len() - 1)] =
+                change.ok_or_else(|| TchError::Shape(format!("axis {axis} of {old:?} cannot be resized")))?;
+        }
+        Ok(changes)
+    }
+
+    /// The forms that torch has too, of height and width only.
+    fn natively(&self, data: &Tensor, changes: &[Change]) -> Torch<Option<Tensor>> {
+        let (&[_, _, rows, columns], [samples, channels, height, width]) = (data.size().as_slice(), changes) else {
+            return Ok(None);
+        };
+        if samples.scale != 1.0 || channels.scale != 1.0 {
+            return Ok(None);
+        }
+        let size = [height.size, width.size];
+        let whole = height.size % rows == 0 && width.size % columns == 0;
+        match (self.sampling.form(), whole) {
+            (Some(taps::Native::Repeated), true) => {
+                data.f_upsample_nearest2d(size, Some(height.scale), Some(width.scale)).map(Some)
+            }
+            (Some(taps::Native::Linear { corners }), _) => {
+                data.f_upsample_bilinear2d(size, corners, Some(height.scale), Some(width.scale)).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn along(&self, data: &Tensor, axis: usize, old: i64, change: Change) -> Torch<Tensor> {
+        let Taps { places, weights } = self.sampling.taps(old, change.size, change.scale);
+        let mut sum: Option<Tensor> = None;
+        for (places, weights) in places.iter().zip(&weights) {
+            let index = Tensor::f_from_slice(places)?.f_to_device(data.device())?;
+            let picked = data.f_index_select(axis as i64, &index)?;
+            if let Reach::Nearest(_) = self.sampling.reach {
+                return Ok(picked);
+            }
+            let weights = Tensor::f_from_slice(weights)?.f_to_kind(data.kind())?.f_to_device(data.device())?;
+            let part = picked.f_mul(&crate::network::op::along(&weights, axis, data.dim())?)?;
+            sum = Some(match sum {
+                Some(sum) => sum.f_add(&part)?,
+                None => part,
+            });
+        }
+        sum.ok_or_else(|| TchError::Shape("it samples nothing".to_owned()))
     }
 }

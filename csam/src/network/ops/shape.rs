@@ -5,7 +5,7 @@ use std::path::Path;
 use import::Tensor as Stored;
 use import::graph::Content;
 use import::tensor::DType;
-use tch::{Kind as Element, Tensor};
+use tch::{Device, Kind as Element, TchError, Tensor};
 
 use super::{Lowered, Row};
 use crate::network::convert;
@@ -15,6 +15,8 @@ use crate::network::view::View;
 pub(super) const ROWS: &[Row] = &[
     Row::new("Constant", constant),
     Row::new("Shape", shape),
+    Row::new("Size", |_| Ok(pure(|x| Tensor::f_from_slice(&[x.at(0)?.numel() as i64])?.f_reshape([] as [i64; 0])))),
+    Row::new("Range", |_| Ok(pure(range))),
     Row::new("Gather", gather),
     Row::new("Cast", cast),
     Row::new("CastLike", |_| Ok(Box::new(Cast(None)))),
@@ -37,6 +39,22 @@ fn shape(view: &View) -> Lowered {
         let bound = |n: i64| (if n < 0 { n.saturating_add(rank) } else { n }).clamp(0, rank) as usize;
         Tensor::f_from_slice(size.get(bound(start)..bound(end)).unwrap_or_default())
     }))
+}
+
+fn range(x: &Inputs) -> Torch<Tensor> {
+    let kind = x.at(0)?.kind();
+    if is_float(x.at(0)?) {
+        let bound = |input| x.at(input)?.f_reshape([1])?.f_double_value(&[0]);
+        let (start, limit, step) = (bound(0)?, bound(1)?, bound(2)?);
+        let count = ((limit - start) / step).ceil().max(0.0);
+        let steps = Tensor::f_arange(count, (Element::Double, x.at(0)?.device()))?;
+        return steps.f_mul_scalar(step)?.f_add_scalar(start)?.f_to_kind(kind);
+    }
+    let bound = |input| Ok::<_, TchError>(read_ints(x.at(input)?)?.first().copied().unwrap_or(0));
+    let (start, limit, step) = (bound(0)?, bound(1)?, bound(2)?);
+    let towards = step != 0 && (limit > start) == (step > 0) && limit != start;
+    let limit = if towards { limit } else { start };
+    Tensor::f_arange_start_step(start, limit, if step == 0 { 1 } else { step }, (kind, Device::Cpu))
 }
 
 fn gather(view: &View) -> Lowered {

@@ -62,6 +62,11 @@ impl Placed {
         alike.then(|| self.given.iter().map(|(a, _)| *a).collect())
     }
 
+    /// What the node pads before every axis.
+    pub(super) fn before(&self) -> Vec<i64> {
+        self.given.iter().map(|(before, _)| *before).collect()
+    }
+
     /// The data with all its padding, overhang included.
     pub(super) fn pad(&self, data: &Tensor, filler: f64) -> Torch<Tensor> {
         self.pad_overhang(&self.pad_given(data, filler)?, filler)

@@ -1,0 +1,95 @@
+//! Pixels to channels and back, sampling at given positions, and windows put back together.
+
+use tch::{TchError, Tensor};
+
+use super::{Lowered, Row};
+use crate::network::op::{Torch, pure};
+use crate::network::view::View;
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new("DepthToSpace", depth_to_space),
+    Row::new("SpaceToDepth", space_to_depth),
+    Row::new("GridSample", grid_sample),
+    Row::new("AffineGrid", affine_grid),
+    Row::new("Col2Im", windows_to_image),
+];
+
+/// The side of a block, and whether the parts of a channel lie apart (depth, column, row) or side by side.
+fn blocks(view: &View) -> Result<(i64, bool), Box<import::graph::Refusal>> {
+    let side = view.node.int_or("blocksize", 0);
+    if side < 1 {
+        return Err(view.contradiction(format!("its blocks are {side} wide")));
+    }
+    Ok((side, view.node.text_or("mode", "DCR") != "CRD"))
+}
+
+fn images(data: &Tensor) -> Torch<(i64, i64, i64, i64)> {
+    data.size4().map_err(|_| TchError::Shape(format!("{:?} are no images", data.size())))
+}
+
+fn depth_to_space(view: &View) -> Lowered {
+    let (by, apart) = blocks(view)?;
+    Ok(pure(move |x| {
+        let (samples, channels, height, width) = images(x.at(0)?)?;
+        let fewer = channels / (by * by);
+        let (split, order) = match apart {
+            true => ([samples, by, by, fewer, height, width], [0, 3, 4, 1, 5, 2]),
+            false => ([samples, fewer, by, by, height, width], [0, 1, 4, 2, 5, 3]),
+        };
+        x.at(0)?.f_reshape(split)?.f_permute(order)?.f_reshape([samples, fewer, height * by, width * by])
+    }))
+}
+
+fn space_to_depth(view: &View) -> Lowered {
+    let (by, apart) = blocks(view)?;
+    Ok(pure(move |x| {
+        let (samples, channels, height, width) = images(x.at(0)?)?;
+        let (rows, columns) = (height / by, width / by);
+        let order = if apart { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
+        let parts = x.at(0)?.f_reshape([samples, channels, rows, by, columns, by])?.f_permute(order)?;
+        parts.f_reshape([samples, channels * by * by, rows, columns])
+    }))
+}
+
+fn grid_sample(view: &View) -> Lowered {
+    let mode = match view.node.text_or("mode", "linear").as_ref() {
+        "bilinear" | "linear" => 0,
+        "nearest" => 1,
+        "bicubic" | "cubic" => 2,
+        other => return Err(view.unsupported(format!("sampling by `{other}`"))),
+    };
+    let beyond = match view.node.text_or("padding_mode", "zeros").as_ref() {
+        "zeros" => 0,
+        "border" => 1,
+        "reflection" => 2,
+        other => return Err(view.unsupported(format!("`{other}` beyond the border"))),
+    };
+    let corners = view.node.int_or("align_corners", 0) != 0;
+    Ok(pure(move |x| x.at(0)?.f_grid_sampler(x.at(1)?, mode, beyond, corners)))
+}
+
+/// The positions that an affine map sends an image's pixels to.
+fn affine_grid(view: &View) -> Lowered {
+    let corners = view.node.int_or("align_corners", 0) != 0;
+    let size = view.list("size", 1)?.ok_or_else(|| view.contradiction("it has no size"))?;
+    Ok(pure(move |x| Tensor::f_affine_grid_generator(x.at(0)?, size.get(x)?.as_ref(), corners)))
+}
+
+/// Windows of an image, side by side, are added up where they lay.
+fn windows_to_image(view: &View) -> Lowered {
+    let lists = [view.list("image_shape", 1)?, view.list("block_shape", 2)?];
+    let [Some(image), Some(block)] = lists else { return Err(view.contradiction("it has no sizes")) };
+    if view.shape(1).is_some_and(|shape| shape != [2]) {
+        return Err(view.unsupported("its images have not two axes"));
+    }
+    let list = |name: &str, usual: &[i64]| view.node.ints(name).unwrap_or(usual).to_vec();
+    let (dilations, strides, pads) = (list("dilations", &[1, 1]), list("strides", &[1, 1]), list("pads", &[0; 4]));
+    let [top, left, bottom, right] = pads[..] else { return Err(view.unsupported("its images have not two axes")) };
+    Ok(pure(move |x| {
+        let (image, block) = (image.get(x)?, block.get(x)?);
+        let [height, width] = image[..] else { return Err(TchError::Shape(format!("an image of {image:?}"))) };
+        let whole = [height + top + bottom, width + left + right];
+        let put = x.at(0)?.f_col2im(whole, block.as_ref(), &dilations, [0, 0], &strides)?;
+        put.f_narrow(2, top, height)?.f_narrow(3, left, width)
+    }))
+}

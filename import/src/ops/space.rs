@@ -1,0 +1,123 @@
+//! Pixels to channels and back, and sampling at given positions: DepthToSpace, SpaceToDepth, GridSample.
+
+use super::row::{CostView, Fact, InferView, OpRow};
+use crate::graph::{Dim, Refusal, product};
+use crate::labels::{Axis, LaneView, PinCode};
+
+pub(super) const ROWS: &[OpRow] = &[
+    OpRow::new("DepthToSpace", &[1, 11, 13, 28], depth_infer, depth_lanes).cost(CostView::free),
+    OpRow::new("SpaceToDepth", &[1, 13, 28], space_infer, space_lanes).cost(CostView::free),
+    OpRow::new("GridSample", &[16, 20, 22], sample_infer, sample_lanes),
+    OpRow::new("AffineGrid", &[20], grid_infer, LaneView::opaque),
+    OpRow::new("Col2Im", &[18], image_infer, LaneView::opaque),
+];
+
+/// The side of a block, which has to be known and positive.
+fn side(view: &InferView) -> Result<i64, Box<Refusal>> {
+    let side = view.node.int_or("blocksize", 0);
+    let known = (1..=i64::from(i32::MAX)).contains(&side);
+    known.then_some(side).ok_or_else(|| view.contradiction(format!("its blocks are {side} wide")))
+}
+
+/// `[N, C, H, W]` becomes `[N, C/b², H·b, W·b]`.
+fn depth_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let by = Dim::known(side(view)?);
+    let Some([batch, channels, height, width]) = view.shape(0) else { return view.like_first(None) };
+    let fewer = by.times(&by).and_then(|square| channels.divide(&square));
+    if fewer.is_none() && channels.value().is_some() {
+        return Err(view.contradiction("its channels do not make up whole blocks"));
+    }
+    let sizes = [Some(batch.clone()), fewer, height.times(&by), width.times(&by)];
+    known_or_fresh(view, sizes)
+}
+
+/// `[N, C, H, W]` becomes `[N, C·b², H/b, W/b]`.
+fn space_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let by = Dim::known(side(view)?);
+    let Some([batch, channels, height, width]) = view.shape(0) else { return view.like_first(None) };
+    let more = by.times(&by).and_then(|square| channels.times(&square));
+    let sizes = [Some(batch.clone()), more, height.divide(&by), width.divide(&by)];
+    known_or_fresh(view, sizes)
+}
+
+fn known_or_fresh(view: &mut InferView, sizes: [Option<Dim>; 4]) -> Result<Vec<Fact>, Box<Refusal>> {
+    let shape = sizes.into_iter().map(|size| size.unwrap_or_else(|| view.fresh())).collect();
+    view.like_first(Some(shape))
+}
+
+/// A channel of the output takes the pixels of its blocks from b² channels, which go together.
+fn depth_lanes(view: &mut LaneView) {
+    let (Some(data), Some(mut output)) = (view.layout(0), view.plain_output()) else { return LaneView::opaque(view) };
+    let by = usize::try_from(view.node().int_or("blocksize", 0)).unwrap_or(0);
+    let counts = data
+        .get(1)
+        .and_then(Axis::extent)
+        .zip(by.checked_mul(by))
+        .filter(|(all, square)| *square > 0 && all.is_multiple_of(*square) && output.len() == 4);
+    let Some((all, square)) = counts else { return LaneView::opaque(view) };
+    let channels = all / square;
+    // Block by block (DCR), a channel's pixels lie `channels` apart; channel by channel (CRD), side by side.
+    let apart = view.node().text_or("mode", "DCR") != "CRD";
+    view.fix_from(&data, 2);
+    view.unite_by(&[(&data[1], &|index| if apart { index % channels } else { index / square })]);
+    let firsts = (0..channels).map(|channel| if apart { channel } else { channel * square });
+    let Some(picked) = view.picked(&data[1], firsts) else { return LaneView::opaque(view) };
+    output[0] = data[0].clone();
+    output[1] = picked;
+    view.set(0, output);
+}
+
+/// Every channel is found in b² channels of the output, which go with it.
+fn space_lanes(view: &mut LaneView) {
+    let (Some(data), Some(mut output)) = (view.layout(0), view.plain_output()) else { return LaneView::opaque(view) };
+    let by = usize::try_from(view.node().int_or("blocksize", 0)).unwrap_or(0);
+    let sizes = data.get(1).and_then(Axis::extent).zip(by.checked_mul(by)).filter(|_| output.len() == 4);
+    let all = sizes.and_then(|(channels, square)| Some((channels, square, channels.checked_mul(square)?)));
+    let Some((channels, square, all)) = all else { return LaneView::opaque(view) };
+    let apart = view.node().text_or("mode", "DCR") != "CRD";
+    view.fix_from(&data, 2);
+    let sources = (0..all).map(|index| if apart { index % channels } else { index / square });
+    let Some(spread) = view.picked(&data[1], sources) else { return LaneView::opaque(view) };
+    output[0] = data[0].clone();
+    output[1] = spread;
+    view.set(0, output);
+}
+
+/// `[N, C, …]` sampled at `[N, …, axes]` gives `[N, C, …]` of the grid's sizes.
+fn sample_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let (Some(data), Some(grid)) = (view.shape(0), view.shape(1)) else { return view.like_first(None) };
+    if data.len() < 3 || grid.len() != data.len() {
+        return Err(view.contradiction(format!("data {} at positions {}", view.show(data), view.show(grid))));
+    }
+    let shape = [&data[..2], &grid[1..grid.len() - 1]].concat();
+    view.like_first(Some(shape))
+}
+
+/// Sizes `[N, C, …]` give positions `[N, …, axes]`.
+fn grid_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let shape = view.dims(1).filter(|sizes| sizes.len() > 2 && sizes.iter().all(Dim::is_size)).map(|sizes| {
+        let axes = Dim::known(sizes.len() as i64 - 2);
+        [&sizes[..1], &sizes[2..], &[axes]].concat()
+    });
+    view.like_first(shape)
+}
+
+fn sample_lanes(view: &mut LaneView) {
+    let (Some(data), Some(mut output)) = (view.layout(0), view.plain_output()) else { return LaneView::opaque(view) };
+    view.pin_input(1, PinCode::NoExactForm);
+    view.fix_from(&data, 2);
+    for (to, from) in output.iter_mut().zip(data).take(2) {
+        *to = from;
+    }
+    view.set(0, output);
+}
+
+/// Windows `[N, C·k, L]` of an image.
+fn image_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let (Some(data), Some(image), Some(block)) = (view.shape(0), view.dims(1), view.dims(2)) else {
+        return view.like_first(None);
+    };
+    let channels = product(&block).and_then(|taps| data.get(1)?.divide(&taps));
+    let shape = data.first().cloned().zip(channels).map(|(batch, channels)| [vec![batch, channels], image].concat());
+    view.like_first(shape)
+}
