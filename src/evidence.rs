@@ -62,7 +62,8 @@ pub(crate) fn agreement(
     let launcher = launcher(settings.threads())?;
     let declared = model.graph.batch().and_then(|batch| batch.value()).and_then(|batch| usize::try_from(batch).ok());
     let at_once = settings.verify.at_once.unwrap_or(AT_ONCE).max(1);
-    let pieces = declared.map_or(Pieces::AtMost(at_once), Pieces::Exactly);
+    let one_by_one = inputs.is_one_by_one().then_some(1);
+    let pieces = one_by_one.or(declared).map_or(Pieces::AtMost(at_once), Pieces::Exactly);
     Ok(verify(path, kinds, inputs, pieces, &launcher, &tolerance, &mut shown(progress, "verify"))?)
 }
 

@@ -6,6 +6,7 @@
 //! - [`cli`]: what can be said on the command line; [`settings`]: flags, file and defaults made one;
 //! - [`commands`]: one file per command; [`run`]: the run folder, its stages and how they resume;
 //! - [`report`]: what was measured, as JSON, Markdown and tables;
+//! - [`inputs`]: what each input of a model is fed; [`pictures`]: the data set that feeds it;
 //! - [`output`], [`progress`], [`interrupt`]: results on stdout, progress on stderr, Ctrl-C; [`scratch`]: what is temporary;
 //! - [`system`]: what only some operating systems have.
 
@@ -15,6 +16,7 @@ mod digest;
 mod evidence;
 mod freed;
 mod gate;
+mod inputs;
 mod interrupt;
 mod library;
 mod machine;

@@ -1,14 +1,15 @@
-//! Pictures for a network: which are measured and which are trained on, what is to be said about them, and the way to the
-//! network's input.
+//! Pictures for a network, or other samples: which are measured and which are trained on, what is to be said about them,
+//! and the way to the network's inputs.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use certify::runtimes::Batch;
 use images::data::{DataError, Dataset, Division, ForTraining as _, ImageSet, MeasureSet, Training};
-use images::preprocess::Preprocess;
+use images::intake::Intake;
 use import::Model;
 use import::graph::{Graph, ValueId};
 use serde::{Deserialize, Serialize};
 
+use crate::inputs;
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -18,8 +19,8 @@ pub(crate) struct Pictures {
     pub(crate) set: MeasureSet,
     /// Those that espalier-torch trains on, or why there are none.
     training: Result<Training, DataError>,
-    /// From pictures to inputs.
-    pub(crate) input: Preprocess,
+    /// What each input is fed.
+    pub(crate) inputs: Intake,
     /// What the data set and the model together call for, one sentence each.
     remarks: Vec<String>,
 }
@@ -50,13 +51,13 @@ impl Pictures {
     /// Opens the data set that the settings name, for a model.
     ///
     /// # Errors
-    /// When there are no pictures, no such split, or the model takes no pictures.
+    /// When there are no samples, no such split, or an input is fed nothing.
     pub(crate) fn open(settings: &Settings, model: &Model) -> Result<Self> {
-        let dataset = images::data::open(settings.data()?)?;
-        let input = preprocess(settings, model)?;
+        let inputs = inputs::intake(settings, model)?;
+        let dataset = images::data::open_for(settings.data()?, &inputs)?;
         let Division { measure, training } = dataset.divide(&settings.division())?;
         let remarks = dataset.left_out.describe().into_iter().chain(other_classes(&dataset, &model.graph)).collect();
-        Ok(Self { set: measure, training, input, remarks })
+        Ok(Self { set: measure, training, inputs, remarks })
     }
 
     /// Those that espalier-torch trains on.
@@ -89,7 +90,8 @@ impl Pictures {
         let others = training.map(|Training { train, validation }| [train.pictures(), validation.pictures()]);
         let sets: Vec<&ImageSet> = [&*self.set].into_iter().chain(others.into_iter().flatten()).collect();
         let turned: usize = sets.iter().map(|set| set.turned()).sum();
-        let what = if self.input.orient { "which is honoured" } else { "which is ignored (--orient honours it)" };
+        let orient = self.inputs.picture().is_some_and(|picture| picture.orient);
+        let what = if orient { "which is honoured" } else { "which is ignored (--orient honours it)" };
         let all: usize = sets.iter().map(|set| set.len()).sum();
         let turned = (turned > 0).then(|| format!("{turned} of {all} pictures state an EXIF orientation, {what}"));
         self.remarks.iter().cloned().chain(turned).collect()
@@ -105,8 +107,8 @@ impl Pictures {
                 "a network that was never trained on them is measured on all by --measure-split {name}"
             ));
         }
-        progress.note(&format!("input: {}", self.input.describe()));
-        if settings.input.mean.is_none() && settings.input.std.is_none() {
+        progress.note(&format!("input: {}", self.inputs.describe()));
+        if self.inputs.picture().is_some() && settings.input.mean.is_none() && settings.input.std.is_none() {
             progress
                 .note("a network trained on normalised pictures needs --mean and --std, as they were in its training");
         }
@@ -116,12 +118,11 @@ impl Pictures {
     /// the same, to which pictures that are trained on serve as well.
     ///
     /// # Errors
-    /// When one cannot be decoded, or has a size the network does not take.
+    /// When one cannot be read, or does not fit the network.
     pub(crate) fn batch(&self, n: usize) -> Result<Batch> {
         let set = self.set.whole_split();
-        let n = n.min(set.len());
-        let pixels = set.pixels_all(&self.input, 0..n)?;
-        Ok(Batch::new(self.input.input_shape(n), self.input.batch(pixels.iter()))?)
+        let chosen: Vec<usize> = (0..n.min(set.len())).collect();
+        Ok(Batch::of_samples(&self.inputs, self.inputs.values_all(set, &chosen)?)?)
     }
 
     /// What tells these pictures from others: their files' bytes, which are read and not decoded.
@@ -160,31 +161,7 @@ fn other_classes(dataset: &Dataset, graph: &Graph) -> Option<String> {
     })
 }
 
-/// How pictures become a model's input, as set and inferred.
-///
-/// # Errors
-/// When the model has not exactly one input of pictures, or a setting contradicts it.
-fn preprocess(settings: &Settings, model: &Model) -> Result<Preprocess> {
-    Ok(Preprocess::resolve(&input_shape(&model.graph)?, &settings.input)?)
-}
-
-/// The declared shape of a model's one input; `None` for an axis of any size.
-///
-/// # Errors
-/// When the model has not exactly one input, or does not declare its rank.
-pub(crate) fn input_shape(graph: &Graph) -> Result<Vec<Option<usize>>> {
-    let &[input] = graph.inputs.as_slice() else {
-        return Err(anyhow!("the model has {} inputs, and this needs one of pictures", graph.inputs.len()));
-    };
-    declared(graph, input).ok_or_else(|| {
-        anyhow!(
-            "the model does not say how many axes its input `{}` has; export it with a shape",
-            graph.value(input).name
-        )
-    })
-}
-
 fn declared(graph: &Graph, value: ValueId) -> Option<Vec<Option<usize>>> {
     let shape = graph.value(value).shape.as_ref()?;
-    Some(shape.iter().map(|size| size.value().and_then(|size| usize::try_from(size).ok())).collect())
+    Some(shape.iter().map(|size| size.extent()).collect())
 }

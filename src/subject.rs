@@ -19,6 +19,8 @@ pub(crate) struct Subject {
     pub(crate) path: PathBuf,
     /// What it says.
     pub(crate) model: Model,
+    /// Sizes of its inputs that the file leaves open.
+    pub(crate) sizes: InputSizes,
     lanes: OnceLock<Lanes>,
     keep: Vec<String>,
     /// Lanes that are left whole since no cut of them was exact.
@@ -126,12 +128,12 @@ pub(crate) struct Reached {
 }
 
 impl Subject {
-    /// Opens a model; stored tensors whose name contains one of `keep` stay whole.
+    /// Opens a model, with sizes that it leaves open; stored tensors whose name contains one of `keep` stay whole.
     ///
     /// # Errors
-    /// When the file is no readable model, or something that is to be kept is not in it.
-    pub(crate) fn open(path: &Path, keep: &[String]) -> Result<Self> {
-        let model = Model::open(path)?;
+    /// When the file is no readable model, or has no such input, or something that is to be kept is not in it.
+    pub(crate) fn open(path: &Path, keep: &[String], sizes: &InputSizes) -> Result<Self> {
+        let model = Model::from_file(ModelFile::open(path)?, sizes)?;
         let named = |text: &String| {
             model.graph.stored.iter().any(|stored| model.graph.value(stored.value).name.contains(text.as_str()))
         };
@@ -141,7 +143,7 @@ impl Subject {
             ));
         }
         let (path, lanes) = (path.to_path_buf(), OnceLock::new());
-        Ok(Self { path, model, lanes, keep: keep.to_vec(), refused: Refused::new() })
+        Ok(Self { path, model, sizes: sizes.clone(), lanes, keep: keep.to_vec(), refused: Refused::new() })
     }
 
     /// A changed model in memory; data files are looked for where this one has its own.
@@ -150,9 +152,9 @@ impl Subject {
     /// When the bytes are no readable model.
     pub(crate) fn of_bytes(&self, bytes: Bytes) -> Result<Self> {
         let file = ModelFile { path: self.model.file.path.clone(), ..ModelFile::from_bytes(bytes)? };
-        let model = Model::from_file(file, &InputSizes::default())?;
+        let model = Model::from_file(file, &self.sizes)?;
         let (path, lanes) = (self.path.clone(), OnceLock::new());
-        Ok(Self { path, model, lanes, keep: Vec::new(), refused: Refused::new() })
+        Ok(Self { path, model, sizes: self.sizes.clone(), lanes, keep: Vec::new(), refused: Refused::new() })
     }
 
     /// What may be cut.
@@ -280,7 +282,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("chain.onnx");
         std::fs::write(&path, fixtures::models::small::chain()).unwrap();
-        let mut subject = Subject::open(&path, &[]).unwrap();
+        let mut subject = Subject::open(&path, &[], &InputSizes::default()).unwrap();
         let cost = subject.cost();
         assert!(subject.lanes.get().is_none());
         let lanes = subject.lanes();

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
-use images::Pixels;
 use images::data::ImageSet;
-use images::preprocess::Preprocess;
+use images::intake::Intake;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::proportion;
@@ -33,19 +32,19 @@ pub struct Accuracy {
     pub right: Vec<bool>,
 }
 
-/// Runs a model over a whole set. The next pictures are decoded while a batch runs.
+/// Runs a model over a whole set. The next samples are read while a batch runs.
 ///
 /// # Errors
 /// When an image has no label, has one the model does not know, or cannot be read, or the model fails.
 pub fn accuracy(
     model: &Path,
     images: &ImageSet,
-    preprocess: &Preprocess,
+    intake: &Intake,
     threads: usize,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Accuracy, CertifyError> {
     let mut session = OrtSession::load(model, Options { threads, optimise: true })?;
-    let size = (VALUES / preprocess.len().max(1)).clamp(1, MOST);
+    let size = (VALUES / intake.len().max(1)).clamp(1, MOST);
     let starts = (0..images.len()).step_by(size);
     let mut right = Vec::with_capacity(images.len());
     let mut not_finite = 0;
@@ -53,15 +52,15 @@ pub fn accuracy(
         let (sender, receiver) = sync_channel(1);
         scope.spawn(move || {
             for start in starts {
-                let end = images.len().min(start + size);
-                if sender.send((start, images.pixels_all(preprocess, start..end))).is_err() {
+                let chosen: Vec<usize> = (start..images.len().min(start + size)).collect();
+                if sender.send((start, intake.values_all(images, &chosen))).is_err() {
                     return;
                 }
             }
         });
-        for (start, decoded) in receiver {
-            let pixels = decoded.map_err(|error| CertifyError::Image { image: start, reason: error.to_string() })?;
-            for judged in judge(&mut session, model, images, preprocess, start, &pixels)? {
+        for (start, read) in receiver {
+            let values = read.map_err(|error| CertifyError::Image { image: start, reason: error.to_string() })?;
+            for judged in judge(&mut session, model, images, start, &Batch::of_samples(intake, values)?)? {
                 not_finite += usize::from(judged.is_none());
                 right.push(judged == Some(true));
             }
@@ -77,12 +76,10 @@ fn judge(
     session: &mut OrtSession,
     model: &Path,
     images: &ImageSet,
-    preprocess: &Preprocess,
     start: usize,
-    pixels: &[Pixels],
+    batch: &Batch,
 ) -> Result<Vec<Option<bool>>, CertifyError> {
-    let batch = Batch::new(preprocess.input_shape(pixels.len()), preprocess.batch(pixels.iter()))?;
-    let scores = Scores::of(session, model, &batch)?;
+    let scores = Scores::of(session, model, batch)?;
     let judged = scores.samples().enumerate().map(|(offset, sample)| {
         let image = start + offset;
         let label = images.label(image).ok_or(CertifyError::NoLabel { image })?;

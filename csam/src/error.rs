@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use images::values::Element;
 use import::lanes;
 
 use crate::network::NetworkError;
@@ -42,6 +43,16 @@ pub enum CsamError {
     /// The pictures cannot be read.
     #[error(transparent)]
     Data(#[from] images::data::DataError),
+    /// An input whose type torch does not have.
+    #[error(
+        "the input `{input}` holds {element:?}, which torch does not compute with; the network can be measured, not trained"
+    )]
+    InputType {
+        /// The input's name.
+        input: String,
+        /// Its type.
+        element: Element,
+    },
     /// The budget cannot be met.
     #[error(transparent)]
     Allocate(#[from] lanes::AllocateError),

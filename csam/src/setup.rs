@@ -1,6 +1,6 @@
 //! What every command starts with: the model, its lanes, the pictures, the device.
 
-use std::{fs, sync::Arc};
+use std::{collections::BTreeMap, fs, sync::Arc};
 
 use images::{
     data::{self, ForTraining, TrainSet, Training},
@@ -53,6 +53,8 @@ pub struct Setup {
     pub laws: Vec<Law>,
     /// Where tensors live.
     pub device: Device,
+    /// Sizes of inputs that the file leaves open.
+    pub shapes: BTreeMap<String, Vec<i64>>,
 }
 
 /// Which training pictures are decoded at the start.
@@ -73,8 +75,8 @@ impl Setup {
     /// Something cannot be opened, or the pictures do not fit the network.
     pub fn of(job: &Job, reading: Reading, events: &mut Events) -> Result<Self, CsamError> {
         let device = session::device(job.device)?;
-        let subject = Subject::open(&job.model)?;
-        let training = data::open(&job.data)?.divide(&job.division)?.training?;
+        let subject = Subject::open(&job.model, &job.shapes)?;
+        let training = data::open_for(&job.data, &job.inputs)?.divide(&job.division)?.training?;
         let train = match reading {
             Reading::Some(most) => some(&training.train, most, job.seed),
             Reading::All | Reading::WhenAsked => training.train.clone(),
@@ -87,8 +89,11 @@ impl Setup {
                  another, and running statistics stay what they are"
             ));
         }
+        if job.inputs.picture().is_none() && (job.tune.augment || job.tune.transformed > 0.0) {
+            events.note("augmentation and transformations are about pictures, and none is fed: they are left out");
+        }
         let lanes = Lanes::of(&subject.model.graph, &job.keep);
-        Ok(Self { lanes, subject, train, training, laws: laws(job)?, device })
+        Ok(Self { lanes, subject, train, training, laws: laws(job)?, device, shapes: job.shapes.clone() })
     }
 
     /// Reads the pictures to watch the training by.
@@ -160,7 +165,7 @@ impl Setup {
         Recipe {
             seed: job.seed,
             batch: images,
-            augment: augment(job.tune.augment, &job.input),
+            augment: augment(job.tune.augment, &job.inputs),
             laws: self.laws.clone(),
             transformed: (job.tune.transformed * images as f64).round() as usize,
             draws: 1,
@@ -275,9 +280,10 @@ impl Setup {
     /// A digest of everything that the outcome depends on; pictures and teacher by their files' bytes.
     fn identity(&self, job: &Job, phase: &str) -> Result<String, CsamError> {
         let mut hash = Sha256::new();
-        let Job { search, tune, seed, threads, device, fresh, labels, budget, keep, input, division, .. } = job;
+        let Job { search, tune, seed, threads, device, fresh, labels, budget, keep, inputs, shapes, division, .. } =
+            job;
         hash.update(format!(
-            "{phase}{search:?}{tune:?}{seed}{threads}{device}{fresh}{labels}{budget:?}{keep:?}{input:?}{division:?}"
+            "{phase}{search:?}{tune:?}{seed}{threads}{device}{fresh}{labels}{budget:?}{keep:?}{inputs:?}{shapes:?}{division:?}"
         ));
         hash.update(&self.subject.model.file.bytes);
         hash.update((self.train.len() as u64).to_le_bytes());
@@ -292,8 +298,8 @@ impl Setup {
 
 fn read(set: &impl ForTraining, job: &Job, reading: Reading) -> Result<Arc<Samples>, CsamError> {
     Ok(Arc::new(match reading {
-        Reading::All | Reading::Some(_) => Samples::load(set, &job.input, job.labels)?,
-        Reading::WhenAsked => Samples::when_asked(set, &job.input, job.labels)?,
+        Reading::All | Reading::Some(_) => Samples::load(set, &job.inputs, job.labels)?,
+        Reading::WhenAsked => Samples::when_asked(set, &job.inputs, job.labels)?,
     }))
 }
 
@@ -306,8 +312,10 @@ fn some(set: &TrainSet, most: usize, seed: u64) -> TrainSet {
     set.select(&order[..most])
 }
 
+/// The transformations; there are none of what is no picture.
 fn laws(job: &Job) -> Result<Vec<Law>, CsamError> {
-    let side = job.input.height.min(job.input.width);
+    let Some(picture) = job.inputs.picture() else { return Ok(Vec::new()) };
+    let side = picture.height.min(picture.width);
     match &job.tune.laws {
         None => Ok(Law::defaults(side)),
         Some(texts) => Ok(texts.iter().map(|text| Law::parse(text, side)).collect::<Result<_, _>>()?),

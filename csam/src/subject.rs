@@ -1,11 +1,11 @@
 //! A model that takes as many images at once as training wants: with a free batch axis where that can be had, else so
 //! many at once as it was exported for.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use images::draw;
 use import::{
-    Model,
+    ImportError, InputSizes, Model,
     batch::{Freed, free},
     graph::Dim,
     proto::ModelFile,
@@ -37,12 +37,14 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Opens a file.
+    /// Opens a file, with sizes of inputs that it leaves open.
     ///
     /// # Errors
-    /// It is no model.
-    pub fn open(path: &Path) -> Result<Self, CsamError> {
-        let declared = Model::open(path)?;
+    /// It is no model, or has no such inputs.
+    pub fn open(path: &Path, shapes: &BTreeMap<String, Vec<i64>>) -> Result<Self, CsamError> {
+        let sizes = InputSizes { shapes: shapes.clone(), ..InputSizes::default() };
+        let file = ModelFile::open(path).map_err(ImportError::from)?;
+        let declared = Model::from_file(file, &sizes)?;
         match free(&declared.file, true)? {
             Freed::Already => {
                 let one_by_one = declared.graph.inputs.iter().any(|&input| declared.graph.batch_axis(input).is_none());
@@ -50,9 +52,9 @@ impl Subject {
             }
             Freed::Stuck { batch } => Ok(Self { model: declared, at_once: Some(batch.max(1)), declared: None }),
             Freed::Copy { bytes, .. } => {
-                let mut file = ModelFile::from_bytes(bytes).map_err(import::ImportError::from)?;
+                let mut file = ModelFile::from_bytes(bytes).map_err(ImportError::from)?;
                 file.path.clone_from(&declared.file.path);
-                let model = Model::from_file(file, &import::InputSizes::default())?;
+                let model = Model::from_file(file, &sizes)?;
                 Ok(Self { model, at_once: None, declared: Some(declared) })
             }
         }

@@ -6,6 +6,7 @@ mod common;
 
 use common::{Bench, Recorder};
 use csam::check::check;
+use images::intake::Origin;
 use job::Job;
 use serde_json::{Value, json};
 
@@ -64,8 +65,9 @@ fn pictures_outside_of_the_networks_range_are_refused() {
     let bench = Bench::new("residual");
     for (scale, wider) in [(1.0, true), (1e-8, false)] {
         let mut job = bench.job("out", json!({}));
-        job.input.scale = scale;
-        job.input.mean = vec![0.0; 3];
+        let Origin::Picture(preprocess) = &mut job.inputs.0[0].from else { panic!("no pictures") };
+        preprocess.scale = scale;
+        preprocess.mean = vec![0.0; 3];
         let recorder = Recorder::default();
         let sentence = check(&job, recorder.events(), recorder.stop.clone()).unwrap_err().to_string();
         assert!(sentence.contains("--scale") && sentence.contains("times as widely"), "{sentence}");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rayon::prelude::*;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,12 @@ impl Intake {
         })
     }
 
+    /// How pictures become a network's only input, where that is what it takes.
+    #[must_use]
+    pub fn only_picture(&self) -> Option<&Preprocess> {
+        self.picture().filter(|_| self.0.len() == 1)
+    }
+
     /// The arrays that a sample needs, each with its number of axes.
     pub fn arrays(&self) -> impl Iterator<Item = (&str, usize)> {
         self.0.iter().filter_map(|input| match &input.from {
@@ -119,6 +126,14 @@ impl Intake {
     /// It cannot be read, or does not fit the input.
     pub fn values(&self, set: &ImageSet, index: usize) -> Result<Vec<Values>, DataError> {
         self.0.iter().map(|input| input.values(set, index)).collect()
+    }
+
+    /// What some samples feed, read on all threads, in order.
+    ///
+    /// # Errors
+    /// As [`values`](Self::values).
+    pub fn values_all(&self, set: &ImageSet, chosen: &[usize]) -> Result<Vec<Vec<Values>>, DataError> {
+        chosen.par_iter().map(|index| self.values(set, *index)).collect()
     }
 
     /// The same, with a changed picture in place of the sample's own.

@@ -13,7 +13,8 @@ use crate::ops::{self, Fact, FoldView, InferView};
 use crate::proto::ModelFile;
 use crate::proto::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto,
-    tensor_shape_proto::dimension, text, type_proto,
+    tensor_shape_proto::{Dimension, dimension},
+    text, type_proto,
 };
 use crate::tensor::{DType, MOST_AXES, Tensor, TensorError};
 
@@ -28,6 +29,8 @@ const FOLD_ROOM: usize = 1 << 22;
 pub struct InputSizes {
     /// Sizes for named dimensions.
     pub named: BTreeMap<String, i64>,
+    /// Sizes of whole inputs, by name; the empty name is the only input. A first axis that the file leaves open stays so.
+    pub shapes: BTreeMap<String, Vec<i64>>,
     /// Reads a fixed batch axis as a free one.
     pub free_batch: bool,
 }
@@ -41,7 +44,8 @@ pub(crate) fn build(file: &ModelFile, sizes: &InputSizes) -> Result<Built, Build
     let proto = file.proto.graph.as_ref().unwrap_or(&empty);
     let mut builder = Builder::new(file, proto, sizes);
     builder.stored_tensors()?;
-    builder.inputs();
+    builder.name_sizes()?;
+    builder.inputs()?;
     builder.nodes()?;
     builder.outputs();
     Ok(Built { graph: builder.graph, refusals: builder.refusals, batch_constants: builder.batch_constants })
@@ -70,6 +74,26 @@ pub enum BuildError {
         /// One of them.
         node: String,
     },
+    /// A shape for an input that is not there.
+    #[error("there is no input '{input}' to give a shape to; the inputs are {there}")]
+    NoInput {
+        /// The name.
+        input: String,
+        /// Those there are.
+        there: String,
+    },
+    /// A shape that an input cannot have.
+    #[error(
+        "the input '{input}' is declared as {declared}, which {given:?} does not fit; give a size for each axis, and other sizes than declared for open ones alone"
+    )]
+    Shape {
+        /// The input's name.
+        input: String,
+        /// Its shape in the file.
+        declared: String,
+        /// The shape given.
+        given: Vec<i64>,
+    },
     /// Two makers of one name.
     #[error("the name '{name}' is given to two values; export the model again")]
     Duplicate {
@@ -82,6 +106,8 @@ struct Builder<'a> {
     file: &'a ModelFile,
     proto: &'a GraphProto,
     sizes: &'a InputSizes,
+    /// Sizes for named dimensions, those of given shapes among them.
+    named: BTreeMap<String, i64>,
     graph: Graph,
     names: HashMap<Bytes, ValueId>,
     declared: HashMap<Bytes, &'a TypeProto>,
@@ -109,6 +135,7 @@ impl<'a> Builder<'a> {
             file,
             proto,
             sizes,
+            named: sizes.named.clone(),
             graph,
             names: HashMap::new(),
             declared,
@@ -170,13 +197,91 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn inputs(&mut self) {
+    /// The inputs that a caller feeds.
+    fn fed(&self) -> impl Iterator<Item = &'a ValueInfoProto> + use<'a> {
+        let stored: HashSet<Bytes> = self.names.keys().cloned().collect();
+        self.proto.input.iter().filter(move |info| !stored.contains(&info.name.clone().unwrap_or_default()))
+    }
+
+    /// A size that is given for a named dimension holds wherever the name stands.
+    fn name_sizes(&mut self) -> Result<(), BuildError> {
+        let name = |info: &ValueInfoProto| text(&info.name).into_owned();
+        for given in self.sizes.shapes.keys() {
+            let mut fed = self.fed().map(name);
+            let known = match given.is_empty() {
+                true => fed.by_ref().count() == 1,
+                false => fed.any(|name| name == *given),
+            };
+            if !known {
+                let there: Vec<String> = self.fed().map(name).collect();
+                return Err(BuildError::NoInput { input: given.clone(), there: there.join(", ") });
+            }
+        }
+        for info in self.fed() {
+            let Some(given) = self.given_shape(&info.name.clone().unwrap_or_default()) else { continue };
+            let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|it| it.value.as_ref())
+            else {
+                continue;
+            };
+            let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
+            for (axis, (dim, size)) in dims.zip(given).enumerate() {
+                if let (Some(dimension::Value::DimParam(name)), false) = (&dim.value, is_left_open(axis, given.len())) {
+                    self.named.entry(String::from_utf8_lossy(name).into_owned()).or_insert(*size);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn given_shape(&self, input: &Bytes) -> Option<&'a Vec<i64>> {
+        self.sizes.shapes.get(String::from_utf8_lossy(input).as_ref()).or_else(|| self.sizes.shapes.get(""))
+    }
+
+    /// A declared shape with the sizes that are given for it.
+    fn with_given_sizes(&mut self, input: &Bytes, declared: Option<Shape>) -> Result<Option<Shape>, BuildError> {
+        let Some(given) = self.given_shape(input) else { return Ok(declared) };
+        let open = || given.iter().map(|_| None).collect::<Vec<Option<Dim>>>();
+        let dims = declared.as_ref().map_or_else(open, |shape| shape.iter().cloned().map(Some).collect());
+        let size = |(axis, (dim, size)): (usize, (Option<Dim>, &i64))| match dim {
+            Some(dim) if dim.value().is_some() => dim.is(*size).then_some(dim),
+            Some(dim) if is_left_open(axis, given.len()) => Some(dim),
+            None if is_left_open(axis, given.len()) => Some(self.graph.symbols.fresh()),
+            _ => Some(Dim::known(*size)),
+        };
+        let fits = dims.len() == given.len() && given.iter().all(|size| *size > 0);
+        let shape: Option<Shape> = dims.into_iter().zip(given).enumerate().map(size).collect();
+        match shape.filter(|_| fits) {
+            Some(shape) => Ok(Some(shape)),
+            None => Err(BuildError::Shape {
+                input: String::from_utf8_lossy(input).into_owned(),
+                declared: self.declared_text(input),
+                given: given.clone(),
+            }),
+        }
+    }
+
+    /// An input's shape as the file has it.
+    fn declared_text(&self, input: &Bytes) -> String {
+        let info = self.proto.input.iter().find(|info| info.name.as_ref() == Some(input));
+        let declared = info.and_then(|info| info.r#type.as_ref()?.value.as_ref());
+        let Some(type_proto::Value::TensorType(tensor)) = declared else { return "of no shape".to_owned() };
+        let size = |dim: &Dimension| match &dim.value {
+            Some(dimension::Value::DimValue(size)) if *size > 0 => size.to_string(),
+            Some(dimension::Value::DimParam(name)) if !name.is_empty() => String::from_utf8_lossy(name).into_owned(),
+            _ => "?".to_owned(),
+        };
+        let sizes = tensor.shape.iter().flat_map(|shape| &shape.dim).map(size);
+        format!("[{}]", sizes.collect::<Vec<_>>().join(", "))
+    }
+
+    fn inputs(&mut self) -> Result<(), BuildError> {
         for info in &self.proto.input {
             let name = info.name.clone().unwrap_or_default();
             if self.names.contains_key(&name) {
                 continue;
             }
             let (dtype, shape) = info.r#type.as_ref().map_or((None, None), |t| self.declared_type(t));
+            let shape = self.with_given_sizes(&name, shape)?;
             let shape = self.with_free_batch(shape);
             let value = self.value_of(&name, Origin::Input);
             let entry = &mut self.graph.values[value.0 as usize];
@@ -184,6 +289,7 @@ impl<'a> Builder<'a> {
             entry.shape = shape;
             self.graph.inputs.push(value);
         }
+        Ok(())
     }
 
     /// The first axis of the first input is the batch; inputs that declare the same size there follow it.
@@ -391,7 +497,7 @@ impl<'a> Builder<'a> {
             Some(dimension::Value::DimValue(n)) if *n > 0 => Dim::known(*n),
             Some(dimension::Value::DimParam(name)) if !name.is_empty() => {
                 let name = String::from_utf8_lossy(name);
-                match self.sizes.named.get(name.as_ref()) {
+                match self.named.get(name.as_ref()) {
                     Some(&n) => Dim::known(n),
                     None => Dim::symbol(self.graph.symbols.named(&name)),
                 }
@@ -428,6 +534,11 @@ impl<'a> Builder<'a> {
         }
         Ok(self.value_of(name, origin))
     }
+}
+
+/// Whether an axis stays open whatever size is given: the samples of a run lie along it.
+fn is_left_open(axis: usize, rank: usize) -> bool {
+    axis == 0 && rank > 1
 }
 
 /// Strings have no numbers to cut.

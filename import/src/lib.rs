@@ -7,12 +7,14 @@
 //! - [`graph`]: values with types, shapes and known contents; nodes in order. Pure data.
 //! - `labels`: which indices of axes go together, for lane rules to work on.
 //! - [`ops`]: the operator table, one file per operator family.
+//! - `channels`: which axis of an input holds them.
 //! - `build`: from messages to a graph, by the table.
 //! - [`lanes`]: which indices of which axes are cut together, what is pinned and why, what each costs.
 //! - `model`: a file with its graph; [`batch`]: a copy of it that takes any batch.
 
 pub mod batch;
 mod build;
+mod channels;
 pub mod external;
 pub mod graph;
 mod labels;
@@ -23,6 +25,7 @@ pub mod proto;
 pub mod tensor;
 
 pub use build::{BuildError, InputSizes};
+pub use channels::channel_axis;
 pub use graph::Graph;
 pub use model::{ImportError, Model};
 pub use tensor::{DType, Tensor};

@@ -12,7 +12,7 @@ fn samples_are_found_on_the_axis_where_they_lie() {
         let graph = Model::from_bytes(bytes.into()).unwrap().graph;
         graph.inputs.iter().map(|&input| graph.batch_axis(input)).collect::<Vec<_>>()
     };
-    assert_eq!(axes(tensors::board()), [Some(0)]);
+    assert_eq!(axes(tensors::board(Dim::Symbol("batch"))), [Some(0)]);
     assert_eq!(axes(tensors::masked()), [Some(0), Some(0)]);
     assert_eq!(axes(tensors::sequence_first()), [Some(1)]);
     assert_eq!(axes(tensors::levels()), [Some(0), Some(0), None]);

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest up, as `lib.rs` lists them: each may know those before it.
-const LAYERS: [&str; 10] =
-    ["proto", "tensor", "external", "graph", "labels", "ops", "build", "lanes", "model", "batch"];
+const LAYERS: [&str; 11] =
+    ["proto", "tensor", "external", "graph", "labels", "ops", "channels", "build", "lanes", "model", "batch"];
 
 /// A module's path below the crate, such as `["lanes", "cost"]`.
 type Module = Vec<String>;

@@ -1,8 +1,8 @@
 //! A job as it stands in its JSON file.
 
-use std::{fs, path::Path, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::Path, path::PathBuf};
 
-use images::{data::Choice, preprocess::Preprocess};
+use images::{data::Choice, intake::Intake};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub struct Job {
     /// The network that a tuned one was cut from; without it there is no distillation.
     #[serde(default)]
     pub teacher: Option<PathBuf>,
-    /// A data set, or the word `procedural`.
+    /// A data set, or one of the words `procedural`, `random` and `random:N`.
     pub data: PathBuf,
     /// Which of its pictures are trained on; those that figures are measured on are never read.
     #[serde(default)]
@@ -26,8 +26,11 @@ pub struct Job {
     /// Whether labels may be read; without them the teacher alone is learned from.
     #[serde(default = "yes")]
     pub labels: bool,
-    /// How pictures become inputs.
-    pub input: Preprocess,
+    /// What each input of the network is fed.
+    pub inputs: Intake,
+    /// Sizes of inputs that the file leaves open, by name; the empty name is the only input.
+    #[serde(default)]
+    pub shapes: BTreeMap<String, Vec<i64>>,
     /// What may remain: `macs=50%`, `params=1.2M`, `channels=50%`.
     #[serde(default)]
     pub budget: Vec<String>,

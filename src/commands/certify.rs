@@ -50,11 +50,16 @@ pub(crate) struct Flags {
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
-    let subjects: Vec<Subject> = flags.models.iter().map(|model| Subject::open(model, &[])).collect::<Result<_>>()?;
+    let sizes = settings.sizes()?;
+    let subjects: Vec<Subject> =
+        flags.models.iter().map(|model| Subject::open(model, &[], &sizes)).collect::<Result<_>>()?;
     let [first, ..] = subjects.as_slice() else { return Err(anyhow!("no model was given; name an ONNX file")) };
     let pictures = Pictures::open(&settings, &first.model)?;
     pictures.announce(&settings, &pictures.remarks(false), &context.progress);
-    let side = pictures.input.height.min(pictures.input.width);
+    let picture = pictures.inputs.only_picture().ok_or_else(|| {
+        anyhow!("certificates are about transformed pictures, and the network is fed something else; `espalier verify` and `espalier eval` take it")
+    })?;
+    let side = picture.height.min(picture.width);
     let asked = settings.certify.decide(side, settings.seed(), settings.threads(), settings.minutes)?;
     let asked = asked.ok_or_else(|| anyhow!("the preset is off, so there is nothing to certify; give another one"))?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
@@ -66,7 +71,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     };
     let named: Vec<Named> = subjects.iter().enumerate().map(named).collect::<Result<_>>()?;
     let mut shown = evidence::shown(&context.progress, "certify");
-    let found = certify(&named, &pictures.set, &pictures.input, &asked, &mut shown)?;
+    let found = certify(&named, &pictures.set, picture, &asked, &mut shown)?;
     drop(shown);
     if let Some(folder) = &flags.out {
         write_json_in(folder, "certify.json", &found)?;

@@ -7,7 +7,7 @@ use certify::accuracy::{Accuracy, accuracy};
 use certify::answers::{Answers, Candidate, Settings as Asked, answers};
 use certify::statistics::binomial::Proportion;
 use clap::Args;
-use images::preprocess::Preprocess;
+use images::intake::Intake;
 use serde::Serialize;
 
 use super::Context;
@@ -56,7 +56,7 @@ struct Found {
     measured: String,
     /// What is to be known about the pictures.
     remarks: Vec<String>,
-    input: Preprocess,
+    inputs: Intake,
     /// Where there are labels.
     #[serde(flatten)]
     accuracy: Option<Accuracy>,
@@ -66,7 +66,7 @@ struct Found {
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
-    let subject = Subject::open(&flags.model, &[])?;
+    let subject = Subject::open(&flags.model, &[], &settings.sizes()?)?;
     let pictures = Pictures::open(&settings, &subject.model)?;
     let remarks = pictures.remarks(false);
     pictures.announce(&settings, &remarks, &context.progress);
@@ -79,7 +79,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     };
     let measured = if pictures.set.has_labels() || answers.is_none() {
         let mut shown = evidence::shown(&context.progress, "eval");
-        Some(accuracy(&ran.path, &pictures.set, &pictures.input, threads, &mut shown)?)
+        Some(accuracy(&ran.path, &pictures.set, &pictures.inputs, threads, &mut shown)?)
     } else {
         None
     };
@@ -89,7 +89,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         split: pictures.set.name().to_owned(),
         measured: pictures.set.describe(),
         remarks,
-        input: pictures.input,
+        inputs: pictures.inputs,
         accuracy: measured,
         answers,
     };
@@ -108,7 +108,7 @@ fn against(
     let candidate = Candidate { name: subject.path.display().to_string(), model: subject.path.clone() };
     let asked = Asked { seed: settings.seed(), threads: settings.threads(), ..Asked::default() };
     let mut shown = evidence::shown(&context.progress, "answers");
-    let mut found = answers(dense, &[candidate], &pictures.set, &pictures.input, &asked, &mut shown)?;
+    let mut found = answers(dense, &[candidate], &pictures.set, &pictures.inputs, &asked, &mut shown)?;
     Ok(found.remove(0))
 }
 

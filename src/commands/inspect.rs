@@ -20,7 +20,7 @@ use crate::subject::{Cost, Subject};
 /// Flags of `espalier inspect`.
 #[derive(Debug, Args, Serialize)]
 #[command(
-    after_help = "Example:\n  espalier inspect model.onnx\n  espalier inspect model.onnx --format json | jq .pins"
+    after_help = "Example:\n  espalier inspect model.onnx\n  espalier inspect model.onnx --shape 1x3x48x320\n  espalier inspect model.onnx --format json | jq .pins"
 )]
 pub(crate) struct Flags {
     /// The ONNX file.
@@ -29,6 +29,9 @@ pub(crate) struct Flags {
     #[command(flatten)]
     #[serde(flatten)]
     budget: flags::Budget,
+    #[command(flatten)]
+    #[serde(flatten)]
+    shapes: flags::Shapes,
 }
 
 /// What was found.
@@ -78,7 +81,7 @@ struct ShownPin {
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
-    let subject = Subject::open(&flags.model, settings.keep())?;
+    let subject = Subject::open(&flags.model, settings.keep(), &settings.sizes()?)?;
     let found = Found::of(&subject, settings.search.floor);
     context.told.result("inspect", &found, || found.text())?;
     Ok(Outcome::Good)

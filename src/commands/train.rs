@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use images::preprocess::Preprocess;
+use images::intake::Intake;
 use import::proto::{ModelFile, is_standard_output};
 use job::Job;
 use serde::Serialize;
@@ -93,7 +93,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         return Err(anyhow!("train keeps a folder beside its output, so it cannot go to standard output; give a file"));
     }
     target::check(&given.model, &[], &given.out)?;
-    let subject = Subject::open(&asked.model, &[])?;
+    let subject = Subject::open(&asked.model, &[], &said.sizes()?)?;
     let pictures = Pictures::open(&said, &subject.model)?;
     pictures.training()?;
     let settings = said.decided(&pictures)?;
@@ -116,7 +116,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let resume = asked.start == Start::Resume;
     Run::open(opening, &context.progress)?.follow(|run| {
         let plan = run.work("train/plan.json");
-        let job = job(&given, &settings, &subject, &pictures.input, run, resume)?;
+        let job = job(&given, &settings, &subject, &pictures.inputs, run, resume)?;
         let training: Map<String, Value> = run.stage("train", &[&plan], |run| {
             torch.run("train", &job, &run.work("train.job.json"), Some(&run.path("log.jsonl")), &context.progress)
         })?;
@@ -163,6 +163,8 @@ fn recipe(given: &Given, settings: &Settings, subject: &Subject, pictures: &Pict
         "division": settings.division(),
         "labels": settings.labels(),
         "input": settings.input,
+        "feed": settings.feed,
+        "shape": settings.shape,
         "tune": settings.tune,
         "seed": settings.seed(),
         "threads": settings.threads(),
@@ -171,14 +173,7 @@ fn recipe(given: &Given, settings: &Settings, subject: &Subject, pictures: &Pict
     Recipe::default().with("train", StageKind::Training, &[], &of)
 }
 
-fn job(
-    given: &Given,
-    settings: &Settings,
-    subject: &Subject,
-    input: &Preprocess,
-    run: &Run,
-    resume: bool,
-) -> Result<Job> {
+fn job(given: &Given, settings: &Settings, subject: &Subject, inputs: &Intake, run: &Run, resume: bool) -> Result<Job> {
     Ok(Job {
         teacher: given.teacher.clone(),
         // Nothing is removed, whatever a settings file says for other commands.
@@ -187,7 +182,7 @@ fn job(
         checkpoint: Some(run.work("train.checkpoint")),
         resume,
         fresh: given.fresh,
-        ..settings.job(&subject.path, input, run.work("train"))?
+        ..settings.job(&subject.path, inputs, run.work("train"))?
     })
 }
 

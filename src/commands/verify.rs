@@ -44,7 +44,7 @@ pub(crate) struct Flags {
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
-    let subject = Subject::open(&flags.model, &[])?;
+    let subject = Subject::open(&flags.model, &[], &settings.sizes()?)?;
     let pictures = Pictures::open(&settings, &subject.model)?;
     let inputs = pictures.batch(evidence::samples(&settings))?;
     let found = evidence::agreement(&subject.path, &subject.model, &inputs, &settings, &context.progress)?;
@@ -52,7 +52,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         write_json_in(folder, "verify.json", &found)?;
     }
     context.told.result("verify", &found, || {
-        format!("{}{} pictures; {}\n", report::agreement(&found), found.samples, allowed(&found))
+        format!("{}{} samples; {}\n", report::agreement(&found), found.samples, allowed(&found))
     })?;
     Ok(Outcome::of(found.passed))
 }

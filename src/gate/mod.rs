@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use certify::agreement::twin::{Job, Precision, Tap, Twin, TwinReport, Worst, check_in_child, noise, noise_like};
+use certify::agreement::twin::{Job, Precision, Tap, Twin, TwinReport, Worst, check_in_child, noise_like};
 use certify::runtimes::child::Fault;
 use certify::runtimes::child::exchange::write_inputs;
 use certify::runtimes::{Batch, Pieces};
@@ -23,8 +23,9 @@ use self::effort::{Way, ways};
 use self::need::Need;
 pub(crate) use self::retry::{Exact, Left};
 use crate::evidence::launcher;
+use crate::inputs::drawn;
 use crate::numbers::{bytes, small};
-use crate::pictures::{Pictures, input_shape};
+use crate::pictures::Pictures;
 use crate::settings::Settings;
 use crate::subject::Subject;
 
@@ -249,22 +250,25 @@ fn precision(graph: &Graph) -> Precision {
     graph.values.iter().filter_map(|value| of(value.dtype?)).max().unwrap_or(Precision::Single)
 }
 
-/// Writes real pictures for the check.
+/// Writes real samples for the check.
 fn real(subject: &Subject, pictures: &Pictures, folder: &Path) -> Result<PathBuf> {
     let path = folder.join("pictures.safetensors");
-    let size = input_shape(&subject.model.graph)?.first().copied().flatten().unwrap_or(AT_ONCE);
-    write_inputs(&path, &Pieces::Exactly(size).cut(&pictures.batch(PICTURES)?))?;
+    let batch = pictures.batch(PICTURES)?;
+    let fixed = subject.model.graph.batch().and_then(|batch| batch.extent());
+    let size = if batch.is_one_by_one() { 1 } else { fixed.unwrap_or(AT_ONCE) };
+    write_inputs(&path, &Pieces::Exactly(size).cut(&batch))?;
     Ok(path)
 }
 
-/// Real pictures, then seeded noise.
+/// Real samples, then seeded noise.
 pub(crate) fn inputs(subject: &Subject, pictures: Option<&Pictures>, probes: usize, seed: u64) -> Result<Batch> {
     let Some(pictures) = pictures else {
-        let shape = input_shape(&subject.model.graph)?;
-        let sample: Vec<usize> = shape.iter().skip(1).map(|size| size.unwrap_or(OPEN_SIDE)).collect();
-        return Ok(noise(&sample, probes, 1.0, seed)?);
+        let intake = drawn(&subject.model.graph, OPEN_SIDE, seed)?;
+        let chosen: Vec<usize> = (0..probes).collect();
+        let set = &images::data::random(probes).splits[0];
+        return Ok(Batch::of_samples(&intake, intake.values_all(set, &chosen)?)?);
     };
     let real = pictures.batch(PICTURES)?;
-    let drawn = noise_like(&real, probes, seed)?;
-    real.then(drawn).ok_or_else(|| anyhow!("samples and noise are of different kinds; report this"))
+    let noise = noise_like(&real, probes, seed)?;
+    real.then(noise).ok_or_else(|| anyhow!("samples and noise are of different kinds; report this"))
 }

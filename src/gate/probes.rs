@@ -121,10 +121,11 @@ fn feed(
     let shape = value.shape.as_ref().ok_or_else(|| {
         anyhow!("the model does not say how many axes its input `{}` has; export it with a shape", value.name)
     })?;
+    let samples = graph.batch_axis(input);
     let last = shape.len().saturating_sub(1);
     let mut size = |(axis, dim): (usize, &Dim)| {
         let usual = match axis {
-            0 => batch,
+            _ if samples == Some(axis) => batch,
             _ if axis == last => columns,
             _ => rows,
         };

@@ -81,7 +81,7 @@ mod tests {
     fn subject(folder: &tempfile::TempDir) -> (Subject, Kept) {
         let path = folder.path().join("chain.onnx");
         std::fs::write(&path, small::chain()).unwrap();
-        let subject = Subject::open(&path, &[]).unwrap();
+        let subject = Subject::open(&path, &[], &import::InputSizes::default()).unwrap();
         let mut kept = Kept::all(subject.lanes());
         kept.0.iter_mut().step_by(2).for_each(|keeps| *keeps = false);
         (subject, kept)

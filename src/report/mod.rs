@@ -13,7 +13,7 @@ use certify::certificate::Certificate;
 use certify::latency::Compared;
 use certify::statistics::binomial::Proportion;
 use certify::statistics::paired::Interval;
-use images::preprocess::Preprocess;
+use images::intake::Intake;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -43,8 +43,8 @@ pub(crate) struct Report {
     pub(crate) settings: Value,
     /// What every random number was a function of.
     pub(crate) seed: u64,
-    /// From pictures to inputs.
-    pub(crate) input: Preprocess,
+    /// What each input is fed.
+    pub(crate) inputs: Intake,
     /// What was read and what came out.
     pub(crate) digests: Digests,
     /// What is to be known about the pictures, one sentence each.

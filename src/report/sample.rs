@@ -34,8 +34,9 @@ pub(super) fn report() -> Report {
             "words": ["espalier", "prune", "model.onnx", "--data", "pictures", "--to", "macs=50%"] },
         "settings": { "to": ["macs=50%"] },
         "seed": 7,
-        "input": { "layout": "nchw", "order": "rgb", "scale": 1.0 / 255.0, "mean": [0.5], "std": [0.25],
-            "resize": "none", "height": 32, "width": 32 },
+        "inputs": [{ "name": "x", "sample": [3, 32, 32], "axis": 0, "element": "f32", "from": { "picture": {
+            "layout": "nchw", "order": "rgb", "scale": 1.0 / 255.0, "mean": [0.5], "std": [0.25], "resize": "none",
+            "height": 32, "width": 32 } } }],
         "digests": { "model": "aa11", "slim": "bb22", "preprocessing": "ee55",
             "data": {
                 "measured": { "split": "test", "pictures": 10_000, "files": "cc33" },

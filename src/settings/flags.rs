@@ -12,13 +12,31 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Pictures")]
 pub(crate) struct Data {
-    /// Pictures: a folder, parquet, CIFAR-10 batches, IDX or .npy files, or the word `procedural`.
+    /// Pictures (a folder, parquet, CIFAR-10 batches, IDX or .npy files, or the word `procedural`) or arrays of any kind
+    /// (.npz, .npy, a folder of either; keys name inputs); `random` or `random:N` where all inputs are drawn.
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
+    /// What an input is fed, once for each (without NAME for the only one): normal, normal:MEAN:DEVIATION,
+    /// uniform:LOW:HIGH or ints:LOW:HIGH (seeded random numbers), array or array:KEY (from --data), or picture.
+    #[arg(id = "feed", long = "input", value_name = "NAME=HOW")]
+    pub(crate) feed: Option<Vec<String>>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) shapes: Shapes,
     #[command(flatten)]
     pub(crate) division: Division,
     #[command(flatten)]
     pub(crate) input: Input,
+}
+
+/// Which sizes a file leaves open.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Sizes")]
+pub(crate) struct Shapes {
+    /// Sizes of an input that the file leaves open, once for each (without NAME for the only one). The first axis stays
+    /// open: samples lie along it.
+    #[arg(long, value_name = "NAME=1x3x48x320")]
+    pub(crate) shape: Option<Vec<String>>,
 }
 
 /// What decides the pictures that are held out where no split serves.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ::job::{Job, Search};
 use anyhow::Result;
-use images::preprocess::Preprocess;
+use images::intake::Intake;
 
 use super::Settings;
 
@@ -16,14 +16,15 @@ impl Settings {
     ///
     /// # Errors
     /// When nobody named pictures.
-    pub(crate) fn job(&self, model: &Path, input: &Preprocess, out: PathBuf) -> Result<Job> {
+    pub(crate) fn job(&self, model: &Path, inputs: &Intake, out: PathBuf) -> Result<Job> {
         Ok(Job {
             model: model.to_path_buf(),
             teacher: None,
             data: self.data()?.to_path_buf(),
             division: self.division(),
             labels: self.labels(),
-            input: input.clone(),
+            inputs: inputs.clone(),
+            shapes: self.sizes()?.shapes,
             budget: self.to.clone().unwrap_or_default(),
             keep: self.keep().to_vec(),
             search: self.search_with_task(),

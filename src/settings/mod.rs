@@ -19,13 +19,15 @@ mod merge;
 #[cfg(test)]
 mod page;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ::job::{Device, Search, SettingError, Tune, check_laws};
 use anyhow::{Context, Result, anyhow};
 use certify::runtimes::{Kind, different};
 use images::data::Choice;
-use images::preprocess::InputSettings;
+use images::preprocess::{InputSettings, Preprocess};
+use import::InputSizes;
 use import::lanes::Budget;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,7 @@ use serde_json::{Map, Value};
 use toml::Table;
 
 use crate::cli::Shared;
+use crate::inputs::{self, Feed, Sizes};
 use crate::machine;
 use crate::numbers;
 use crate::pictures::Pictures;
@@ -44,8 +47,14 @@ const FILE: &str = "espalier.toml";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The pictures (`--data`): a folder or file, or the word `procedural`. A relative path is relative to the file.
+    /// The pictures or arrays (`--data`): a folder or file, or one of the words `procedural`, `random` and `random:N`. A
+    /// relative path is relative to the file.
     pub(crate) data: Option<PathBuf>,
+    /// What inputs are fed (`--input`), `NAME=HOW` each, or `HOW` for the only one: `picture`, `array`, `array:NAME`,
+    /// `normal`, `normal:MEAN:DEVIATION`, `uniform:LOW:HIGH` or `ints:LOW:HIGH`; what the data suggests unless set.
+    pub(crate) feed: Option<Vec<String>>,
+    /// Sizes of inputs that the file leaves open (`--shape`), `NAME=1x3x224x224` each, or without a name for the only one.
+    pub(crate) shape: Option<Vec<String>>,
     /// What may remain (`--to`): `macs=50%`, `params=1.2M`, `channels=50%`. Several budgets all hold.
     pub(crate) to: Option<Vec<String>>,
     /// Stored tensors that stay whole (`--keep`): a part of their name each.
@@ -167,6 +176,8 @@ impl Settings {
         if let Some(runtimes) = &settings.verify.runtimes {
             different(runtimes).map_err(|error| wrong("verify.runtimes", error.to_string()))?;
         }
+        settings.feeds().map_err(|error| wrong("feed", error.to_string()))?;
+        settings.sizes().map_err(|error| wrong("shape", error.to_string()))?;
         settings.memory().map_err(|error| wrong("memory", error.to_string()))?;
         Ok(settings)
     }
@@ -176,9 +187,32 @@ impl Settings {
     /// # Errors
     /// When nobody named any.
     pub(crate) fn data(&self) -> Result<&Path> {
-        self.data
-            .as_deref()
-            .ok_or_else(|| anyhow!("no pictures were given; name them with --data FOLDER (or `--data procedural`)"))
+        let drawn = self.feed.as_ref().map(|_| inputs::nothing_stored());
+        self.data.as_deref().or(drawn).ok_or_else(|| {
+            anyhow!("no pictures were given; name them with --data FOLDER (or `--data procedural`), or say what inputs are fed with --input")
+        })
+    }
+
+    /// What inputs are said to be fed, by name; the empty name is the only input.
+    ///
+    /// # Errors
+    /// When one is no way to feed an input.
+    pub(crate) fn feeds(&self) -> Result<BTreeMap<String, Feed>> {
+        let named = |text: &String| inputs::named(text).map_err(|error| anyhow!(error));
+        self.feed.iter().flatten().map(named).collect()
+    }
+
+    /// Sizes of inputs that a file leaves open.
+    ///
+    /// # Errors
+    /// When one is no shape.
+    pub(crate) fn sizes(&self) -> Result<InputSizes> {
+        let named = |text: &String| {
+            let (name, Sizes(sizes)) = inputs::named(text).map_err(|error| anyhow!(error))?;
+            Ok((name, sizes))
+        };
+        let shapes = self.shape.iter().flatten().map(named).collect::<Result<_>>()?;
+        Ok(InputSizes { shapes, ..InputSizes::default() })
     }
 
     /// How the pictures are divided: the same for every command and for espalier-torch.
@@ -239,10 +273,11 @@ impl Settings {
     /// # Errors
     /// When certificates are impossible.
     pub(crate) fn decided(&self, pictures: &Pictures) -> Result<Self> {
-        let input = &pictures.input;
         let threads = self.threads();
-        let side = input.height.min(input.width);
-        let certify = match self.certify.decide(side, self.seed(), threads, self.minutes)? {
+        let only = pictures.inputs.only_picture();
+        let side = only.map(|picture| picture.height.min(picture.width));
+        let decided = side.map(|side| self.certify.decide(side, self.seed(), threads, self.minutes)).transpose()?;
+        let certify = match decided.flatten() {
             Some(decided) => self.certify.asking_for(&decided),
             None => self.certify.clone(),
         };
@@ -253,17 +288,7 @@ impl Settings {
             seed: Some(self.seed()),
             threads: Some(threads),
             device: Some(self.device()),
-            input: InputSettings {
-                layout: Some(input.layout),
-                order: Some(input.order),
-                scale: Some(input.scale),
-                mean: Some(input.mean.clone()),
-                std: Some(input.std.clone()),
-                resize: Some(input.resize),
-                height: Some(input.height),
-                width: Some(input.width),
-                orient: Some(input.orient),
-            },
+            input: pictures.inputs.picture().map_or_else(|| self.input.clone(), spelt_out),
             certify,
             ..self.clone()
         })
@@ -288,9 +313,24 @@ impl Settings {
     }
 }
 
+/// How pictures become inputs, as settings that leave nothing open.
+fn spelt_out(input: &Preprocess) -> InputSettings {
+    InputSettings {
+        layout: Some(input.layout),
+        order: Some(input.order),
+        scale: Some(input.scale),
+        mean: Some(input.mean.clone()),
+        std: Some(input.std.clone()),
+        resize: Some(input.resize),
+        height: Some(input.height),
+        width: Some(input.width),
+        orient: Some(input.orient),
+    }
+}
+
 /// A path that means the same from any folder.
 fn whole_path(data: &Path) -> Result<PathBuf> {
-    if data == Path::new(images::data::PROCEDURAL) && !data.exists() {
+    if images::data::is_word(data) {
         return Ok(data.to_path_buf());
     }
     std::path::absolute(data)

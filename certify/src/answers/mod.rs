@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use images::data::ImageSet;
 use images::draw;
-use images::preprocess::Preprocess;
+use images::intake::Intake;
 
 pub(crate) use self::collapse::one_class;
 use self::kind::Form;
@@ -72,7 +72,7 @@ pub fn answers(
     dense: &Path,
     candidates: &[Candidate],
     images: &ImageSet,
-    preprocess: &Preprocess,
+    intake: &Intake,
     settings: &Settings,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Answers>, CertifyError> {
@@ -84,14 +84,14 @@ pub fn answers(
         .iter()
         .map(|candidate| OrtSession::load(&candidate.model, options))
         .collect::<Result<Vec<_>, _>>()?;
-    let size = (VALUES / preprocess.len().max(1)).clamp(1, PILOT);
+    let size = (VALUES / intake.len().max(1)).clamp(1, PILOT);
     let mut comparisons: Vec<Comparison> = Vec::new();
     let mut done = 0;
     for some in chosen.chunks(size) {
-        let batch = batch(images, preprocess, some)?;
+        let batch = batch(images, intake, some)?;
         let said = teacher.run(&batch)?;
         if comparisons.is_empty() {
-            let forms = forms(&said, &batch, preprocess, settings)?;
+            let forms = forms(&said, &batch, intake, settings)?;
             comparisons = candidates.iter().map(|candidate| Comparison::new(candidate, &said, &forms)).collect();
         }
         for (session, comparison) in sessions.iter_mut().zip(&mut comparisons) {
@@ -107,28 +107,22 @@ pub fn answers(
 }
 
 /// What each of the large network's outputs is.
-fn forms(
-    said: &[Output],
-    batch: &Batch,
-    preprocess: &Preprocess,
-    settings: &Settings,
-) -> Result<Vec<Form>, CertifyError> {
+fn forms(said: &[Output], batch: &Batch, intake: &Intake, settings: &Settings) -> Result<Vec<Form>, CertifyError> {
     let names = |name: &String| said.iter().any(|output| output.name == *name);
     if let Some(unknown) = settings.kinds.keys().find(|name| !names(name)) {
         return Err(CertifyError::NoSuchOutput { output: unknown.clone() });
     }
-    let sides = [preprocess.height, preprocess.width];
+    // Nothing is a picture, or a map of one, where none comes in.
+    let sides = intake.picture().map_or([usize::MAX; 2], |preprocess| [preprocess.height, preprocess.width]);
     let of = |output| kind::decide(output, said, batch.len(), sides, settings.kinds.get(&output.name).copied());
     said.iter().map(of).collect()
 }
 
-fn batch(images: &ImageSet, preprocess: &Preprocess, chosen: &[usize]) -> Result<Batch, CertifyError> {
-    let pixels = |image: &usize| {
-        let pixels = images.pixels(*image, preprocess);
-        pixels.map_err(|error| CertifyError::Image { image: *image, reason: error.to_string() })
-    };
-    let pixels = chosen.iter().map(pixels).collect::<Result<Vec<_>, _>>()?;
-    Batch::new(preprocess.input_shape(pixels.len()), preprocess.batch(pixels.iter()))
+fn batch(images: &ImageSet, intake: &Intake, chosen: &[usize]) -> Result<Batch, CertifyError> {
+    let first = chosen.first().copied().unwrap_or(0);
+    let values = intake.values_all(images, chosen);
+    let values = values.map_err(|error| CertifyError::Image { image: first, reason: error.to_string() })?;
+    Batch::of_samples(intake, values)
 }
 
 /// One candidate against the large network.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use images::intake::{Input, Intake};
+
 use super::values::Values;
 use crate::error::CertifyError;
 
@@ -107,6 +109,28 @@ impl Batch {
             None if feeds.is_empty() => Err(CertifyError::Batch { shape: vec![samples], values: 0 }),
             None => Ok(Self { samples, feeds }),
         }
+    }
+
+    /// Samples of a data set, each with its values for every input.
+    ///
+    /// # Errors
+    /// When there is no sample, or one has not the values that the inputs take.
+    pub fn of_samples(intake: &Intake, samples: Vec<Vec<Values>>) -> Result<Self, CertifyError> {
+        let count = samples.len();
+        let mut samples = samples.into_iter();
+        let mut whole = samples.next().unwrap_or_default();
+        for sample in samples {
+            whole.iter_mut().zip(sample).for_each(|(whole, values)| {
+                whole.append(values);
+            });
+        }
+        let feed = |(input, values): (&Input, Values)| Feed {
+            name: input.name.clone(),
+            sample: input.sample.clone(),
+            axis: input.axis,
+            values,
+        };
+        Self::of(count, intake.0.iter().zip(whole).map(feed).collect())
     }
 
     /// Samples in the batch.

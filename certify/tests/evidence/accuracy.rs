@@ -10,6 +10,7 @@ use certify::runtimes::{Batch, Kind, Options, load};
 use fixtures::{models::small, needs};
 use images::Picture;
 use images::data::{DataError, ImageSet, Role, Source};
+use images::intake::Intake;
 use images::preprocess::{InputSettings, Preprocess, Resize};
 
 use crate::Models;
@@ -34,6 +35,10 @@ pub(crate) fn pictures(n: usize, labels: Option<Vec<u32>>) -> ImageSet {
 }
 
 /// Pictures scaled down to the small models' input.
+pub(crate) fn intake() -> Intake {
+    Intake::of_pictures("", preprocess())
+}
+
 pub(crate) fn preprocess() -> Preprocess {
     let settings = InputSettings { resize: Some(Resize::Exact), ..InputSettings::default() };
     Preprocess::resolve(&[None, Some(3), Some(8), Some(8)], &settings).unwrap()
@@ -75,7 +80,7 @@ fn accuracy_counts_what_one_by_one_counts() {
     assert!(wrong > 0);
     let set = pictures(300, Some(labels));
     let mut told = 0;
-    let found = accuracy(&model, &set, &preprocess(), 1, &mut |_| told += 1).unwrap();
+    let found = accuracy(&model, &set, &intake(), 1, &mut |_| told += 1).unwrap();
     assert_eq!((found.top1.count, found.top1.of, found.right.len()), (300 - wrong, 300, 300));
     assert!(told == 3 && found.top1.lower < found.top1.share);
     assert_eq!(found.not_finite, 0);
@@ -88,7 +93,7 @@ fn labels_that_are_missing_or_unknown_are_refused() {
     }
     let models = Models::new();
     let model = models.file("residual.onnx", &small::residual());
-    let run = |labels| accuracy(&model, &pictures(3, labels), &preprocess(), 1, &mut |_| ());
+    let run = |labels| accuracy(&model, &pictures(3, labels), &intake(), 1, &mut |_| ());
     assert!(matches!(run(None), Err(CertifyError::NoLabel { image: 0 })));
     assert!(matches!(run(Some(vec![0, 99, 0])), Err(CertifyError::Label { image: 1, label: 99, .. })));
 }

@@ -10,13 +10,13 @@ use fixtures::{
 };
 
 use crate::Models;
-use crate::accuracy::{pictures, preprocess};
+use crate::accuracy::{intake, pictures};
 
 const INPUT: [Dim; 4] = [Dim::Symbol("batch"), Dim::Is(3), Dim::Is(8), Dim::Is(8)];
 
 fn compared(dense: &Path, candidate: &Path, settings: &Settings) -> Result<Answers, CertifyError> {
     let candidate = Candidate { name: "slim".into(), model: candidate.into() };
-    Ok(answers(dense, &[candidate], &pictures(60, None), &preprocess(), settings, &mut |_| ())?.remove(0))
+    Ok(answers(dense, &[candidate], &pictures(60, None), &intake(), settings, &mut |_| ())?.remove(0))
 }
 
 /// Scores of four classes, by which of the mean colours is stronger.

@@ -23,7 +23,7 @@ mod view;
 
 use import::graph::Dim;
 use import::lanes::Lanes;
-use import::{Graph, Model, Tensor as Stored};
+use import::{Graph, Model, Tensor as Stored, channel_axis};
 use tch::{Device, Tensor, no_grad};
 
 pub use answers::{Answer, Answers, Meaning};
@@ -246,9 +246,14 @@ impl Output {
     }
 }
 
-/// Whether the input looks like images with their channels last: few there, and more on the axis behind the batch.
+/// Whether the input is images with their channels last, as its first convolution says; else whether it looks like them:
+/// few there, and more on the axis behind the batch.
 fn has_channels_last(graph: &Graph) -> bool {
-    let shape = graph.inputs.first().and_then(|&input| graph.value(input).shape.as_deref());
+    let first = graph.inputs.first();
+    if let Some(axis) = first.and_then(|&input| channel_axis(graph, input)) {
+        return axis > 1;
+    }
+    let shape = first.and_then(|&input| graph.value(input).shape.as_deref());
     let few = |size: &Dim| size.value().is_some_and(|size| size <= 4);
     matches!(shape, Some([_, first, _, last]) if few(last) && !few(first))
 }

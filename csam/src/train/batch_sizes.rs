@@ -56,7 +56,7 @@ mod tests {
     fn job(sections: serde_json::Value) -> Job {
         let mut job = serde_json::json!({
             "model": "m.onnx", "data": "d", "out": "o",
-            "input": { "layout": "nchw", "order": "rgb", "scale": 1.0, "mean": [0, 0, 0], "std": [1, 1, 1], "resize": "none", "height": 8, "width": 8 },
+            "inputs": [],
         });
         job.as_object_mut().unwrap().extend(sections.as_object().unwrap().clone());
         Job::read(job).unwrap()

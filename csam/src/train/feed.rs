@@ -10,8 +10,16 @@ use std::{
     thread,
 };
 
-use images::{Pixels, augment::Augment, draw, laws::Law, preprocess::Preprocess};
-use tch::{Device, Tensor};
+use images::{
+    Pixels,
+    augment::Augment,
+    draw,
+    intake::{Input, Intake, Origin},
+    laws::Law,
+    preprocess::Preprocess,
+    values::Element,
+};
+use tch::{Device, Kind, Tensor};
 
 use super::samples::Samples;
 use crate::{CsamError, network::Feeds};
@@ -44,8 +52,9 @@ impl Recipe {
 }
 
 /// The augmentation for a network's pictures, where it is wanted.
-pub fn augment(wanted: bool, input: &Preprocess) -> Augment {
-    if wanted { Augment::usual(input.channels(), input.height, input.width) } else { Augment::NONE }
+pub fn augment(wanted: bool, intake: &Intake) -> Augment {
+    let usual = |picture: &Preprocess| Augment::usual(picture.channels(), picture.height, picture.width);
+    intake.picture().filter(|_| wanted).map_or(Augment::NONE, usual)
 }
 
 /// `n` images of which the first `k` also have transformed copies.
@@ -161,12 +170,41 @@ pub fn in_order(samples: &Samples, images: usize, device: Device) -> impl Iterat
 fn batch(samples: &Samples, recipe: &Recipe, step: u64, chosen: &[usize], device: Device) -> Result<Batch, CsamError> {
     let n = chosen.len();
     let k = if recipe.laws.is_empty() { 0 } else { recipe.transformed.min(n) };
-    let row = samples.preprocess().len();
-    let mut data = vec![0.0; (n + k * recipe.draws) * row];
-    let mut put = |at: usize, pixels: &Pixels| samples.preprocess().input(pixels, &mut data[at * row..][..row]);
+    let feed = |input: &Input| {
+        let tensor = match &input.from {
+            Origin::Picture(preprocess) => pictures(samples, preprocess, recipe, step, chosen, k)?,
+            _ => others(samples, input, recipe, chosen, k)?,
+        };
+        Ok(tensor.f_to_device(device)?)
+    };
+    let images = samples.intake().0.iter().map(feed).collect::<Result<_, CsamError>>()?;
+    let labels =
+        samples.labels().map(|labels| chosen.iter().map(|index| i64::from(labels[*index])).collect::<Vec<_>>());
+    Ok(Batch {
+        images: Feeds::new(images)?,
+        labels: labels.map(|labels| Tensor::f_from_slice(&labels)?.f_to_device(device)).transpose()?,
+        n: n as i64,
+        k: k as i64,
+        draws: recipe.draws as i64,
+    })
+}
+
+/// Pictures as the network takes them, augmented, with the transformed copies of the first `k`.
+fn pictures(
+    samples: &Samples,
+    preprocess: &Preprocess,
+    recipe: &Recipe,
+    step: u64,
+    chosen: &[usize],
+    k: usize,
+) -> Result<Tensor, CsamError> {
+    let rows = chosen.len() + k * recipe.draws;
+    let row = preprocess.len();
+    let mut data = vec![0.0; rows * row];
+    let mut put = |at: usize, pixels: &Pixels| preprocess.input(pixels, &mut data[at * row..][..row]);
     for (slot, index) in chosen.iter().enumerate() {
         let mut rng = draw::rng(recipe.seed, "augment", step, slot as u64);
-        let clean = recipe.augment.apply(&samples.pixels(*index)?, &mut rng);
+        let clean = recipe.augment.apply(&samples.pixels(*index, preprocess)?, &mut rng);
         if slot >= k {
             put(slot + k * recipe.draws, &clean);
             continue;
@@ -177,16 +215,36 @@ fn batch(samples: &Samples, recipe: &Recipe, step: u64, chosen: &[usize], device
             put(at, &transform(&clean, recipe, step, at as u64));
         }
     }
-    let shape: Vec<i64> =
-        samples.preprocess().input_shape(n + k * recipe.draws).into_iter().map(|extent| extent as i64).collect();
-    let labels =
-        samples.labels().map(|labels| chosen.iter().map(|index| i64::from(labels[*index])).collect::<Vec<_>>());
-    Ok(Batch {
-        images: Tensor::f_from_slice(&data)?.f_reshape(&shape)?.f_to_device(device)?.into(),
-        labels: labels.map(|labels| Tensor::f_from_slice(&labels)?.f_to_device(device)).transpose()?,
-        n: n as i64,
-        k: k as i64,
-        draws: recipe.draws as i64,
+    let shape: Vec<i64> = preprocess.input_shape(rows).into_iter().map(|extent| extent as i64).collect();
+    Ok(Tensor::f_from_slice(&data)?.f_reshape(&shape)?)
+}
+
+/// What is no picture: copies of a sample have the same.
+fn others(samples: &Samples, input: &Input, recipe: &Recipe, chosen: &[usize], k: usize) -> Result<Tensor, CsamError> {
+    let values = chosen.iter().map(|index| samples.values(*index, input)).collect::<Result<Vec<_>, _>>()?;
+    let copies = (0..=recipe.draws).flat_map(|_| 0..k);
+    let rows: Vec<usize> = copies.chain(k..chosen.len()).collect();
+    let bytes: Vec<u8> = rows.iter().flat_map(|slot| values[*slot].to_le_bytes()).collect();
+    let shape: Vec<i64> = std::iter::once(rows.len()).chain(input.sample.iter().copied()).map(|n| n as i64).collect();
+    Ok(Tensor::f_from_data_size(&bytes, &shape, kind(input)?)?)
+}
+
+/// What torch calls an input's type.
+fn kind(input: &Input) -> Result<Kind, CsamError> {
+    Ok(match input.element {
+        Element::F16 => Kind::Half,
+        Element::Bf16 => Kind::BFloat16,
+        Element::F32 => Kind::Float,
+        Element::F64 => Kind::Double,
+        Element::I8 => Kind::Int8,
+        Element::I16 => Kind::Int16,
+        Element::I32 => Kind::Int,
+        Element::I64 => Kind::Int64,
+        Element::U8 => Kind::Uint8,
+        Element::Bool => Kind::Bool,
+        Element::U16 | Element::U32 | Element::U64 => {
+            return Err(CsamError::InputType { input: input.name.clone(), element: input.element });
+        }
     })
 }
 

@@ -5,7 +5,9 @@ use std::ops::Range;
 use images::{
     Pixels,
     data::{ForTraining, ImageSet},
+    intake::{Input, Intake},
     preprocess::Preprocess,
+    values::Values,
 };
 
 use crate::CsamError;
@@ -15,11 +17,11 @@ const KEPT_BYTES: usize = 4 << 30;
 /// Pictures that are decoded together.
 const CHUNK: usize = 1024;
 
-/// Pictures at the network's size with their labels.
+/// Samples as the network takes them, pictures at its size, with their labels.
 #[derive(Debug)]
 pub struct Samples {
     set: ImageSet,
-    preprocess: Preprocess,
+    intake: Intake,
     labels: Option<Vec<u32>>,
     decoded: Option<Decoded>,
 }
@@ -36,8 +38,9 @@ impl Samples {
     ///
     /// # Errors
     /// A picture cannot be decoded or does not fit the network.
-    pub fn load(set: &impl ForTraining, preprocess: &Preprocess, labels: bool) -> Result<Self, CsamError> {
-        let mut samples = Self::when_asked(set, preprocess, labels)?;
+    pub fn load(set: &impl ForTraining, intake: &Intake, labels: bool) -> Result<Self, CsamError> {
+        let mut samples = Self::when_asked(set, intake, labels)?;
+        let Some(preprocess) = intake.picture() else { return Ok(samples) };
         let set = set.pictures();
         if let Some(size) = preprocess.len().checked_mul(set.len()).filter(|size| *size <= KEPT_BYTES) {
             samples.decoded = Some(Decoded::load(set, preprocess, size)?);
@@ -49,10 +52,10 @@ impl Samples {
     ///
     /// # Errors
     /// The labels cannot be read.
-    pub fn when_asked(set: &impl ForTraining, preprocess: &Preprocess, labels: bool) -> Result<Self, CsamError> {
+    pub fn when_asked(set: &impl ForTraining, intake: &Intake, labels: bool) -> Result<Self, CsamError> {
         let set = set.pictures();
         let labels = if labels && set.has_labels() { Some(set.labels()?) } else { None };
-        Ok(Self { set: set.clone(), preprocess: preprocess.clone(), labels, decoded: None })
+        Ok(Self { set: set.clone(), intake: intake.clone(), labels, decoded: None })
     }
 
     /// The number of pictures.
@@ -65,9 +68,9 @@ impl Samples {
         self.len() == 0
     }
 
-    /// How pictures become inputs.
-    pub fn preprocess(&self) -> &Preprocess {
-        &self.preprocess
+    /// What each input of the network is fed.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     /// All labels, where there are any.
@@ -79,11 +82,19 @@ impl Samples {
     ///
     /// # Errors
     /// It cannot be decoded.
-    pub fn pixels(&self, index: usize) -> Result<Pixels, CsamError> {
+    pub fn pixels(&self, index: usize, preprocess: &Preprocess) -> Result<Pixels, CsamError> {
         match &self.decoded {
             Some(decoded) => Ok(decoded.pixels(index)),
-            None => Ok(self.set.pixels(index, &self.preprocess)?),
+            None => Ok(self.set.pixels(index, preprocess)?),
         }
+    }
+
+    /// What sample number `index` feeds to an input.
+    ///
+    /// # Errors
+    /// It cannot be read, or does not fit the network.
+    pub fn values(&self, index: usize, input: &Input) -> Result<Values, CsamError> {
+        Ok(input.values(&self.set, index)?)
     }
 }
 

@@ -43,6 +43,21 @@ impl Bench {
         Self { folder }
     }
 
+    /// A job on random samples for the inputs of its model that are drawn like this, each a name, the sizes of a sample
+    /// and what is drawn.
+    pub(crate) fn random_job(&self, out: &str, inputs: &[(&str, &[usize], &str)], changes: Value) -> Job {
+        let input = |(name, sample, law): &(&str, &[usize], &str)| {
+            let from = json!({ "random": { "law": law, "seed": 0 } });
+            json!({ "name": name, "sample": sample, "axis": 0, "element": "f32", "from": from })
+        };
+        let mut job = json!({
+            "model": self.path("model.onnx"), "data": "random:120", "budget": ["macs=60%"], "threads": 1,
+            "inputs": inputs.iter().map(input).collect::<Vec<_>>(), "out": self.path(out),
+        });
+        job.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        Job::read(job).unwrap()
+    }
+
     /// A path in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -52,10 +67,10 @@ impl Bench {
     pub(crate) fn job(&self, out: &str, changes: Value) -> Job {
         let mut job = json!({
             "model": self.path("model.onnx"), "data": self.path("data"), "budget": ["macs=50%"], "threads": 1,
-            "input": {
+            "inputs": [{ "name": "", "sample": [3, SIDE, SIDE], "axis": 0, "element": "f32", "from": { "picture": {
                 "layout": "nchw", "order": "rgb", "scale": 1.0 / 255.0, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],
                 "resize": "none", "height": SIDE, "width": SIDE,
-            },
+            } } }],
             "out": self.path(out),
         });
         job.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());

@@ -30,8 +30,10 @@ pub(super) fn open(path: &Path, wanted: &[(&str, usize)]) -> Result<Dataset, Dat
     if let Some((_, other)) = listing.files.iter().find(|(_, kind)| !matches!(kind, Kind::Npy | Kind::Npz)) {
         return Err(DataError::Mixed { path: path.into(), first: Kind::Npz, second: *other });
     }
-    let labels = listing.files.iter().position(|(file, kind)| *kind == Kind::Npy && is_labels(&stem(file)));
-    let first = listing.files.iter().map(|(file, _)| file).find(|file| !is_labels(&stem(file)));
+    let is_wanted = |name: &str| wanted.iter().any(|(key, _)| *key == without_split(name));
+    let holds_labels = |file: &Path| is_labels(&stem(file)) && !is_wanted(&stem(file));
+    let labels = listing.files.iter().position(|(file, kind)| *kind == Kind::Npy && holds_labels(file));
+    let first = listing.files.iter().map(|(file, _)| file).find(|file| !holds_labels(file));
     let first = first.ok_or_else(|| DataError::NoArrays { path: path.into() })?.clone();
     let dataset = match axes_more(&first, wanted)? {
         1 => stacks(&listing, wanted),

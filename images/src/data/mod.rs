@@ -108,9 +108,16 @@ pub fn arrays_at(path: &Path) -> Result<Option<Kind>, DataError> {
     Ok([Kind::Npz, Kind::Npy].into_iter().find(|kind| kinds.contains(kind)))
 }
 
-/// Whether this opens a data set that lies nowhere.
-fn is_word(path: &Path) -> bool {
-    (path == Path::new(PROCEDURAL) || random::count(path).is_some()) && !path.exists()
+/// Whether this is a word that opens a data set that lies nowhere.
+#[must_use]
+pub fn is_word(path: &Path) -> bool {
+    (path == Path::new(PROCEDURAL) && !path.exists()) || is_random(path)
+}
+
+/// Whether this is the word that opens samples that are nothing but a number.
+#[must_use]
+pub fn is_random(path: &Path) -> bool {
+    random::count(path).is_some() && !path.exists()
 }
 
 /// Opens a data set: a folder or a file of one of the forms, or one of the words [`PROCEDURAL`] and [`RANDOM`].

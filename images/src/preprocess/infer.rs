@@ -52,8 +52,8 @@ impl Preprocess {
         let &[_, second, third, fourth] = shape else {
             return Err(PreprocessError::NotPictures { shape: text() });
         };
-        let layout =
-            layout_of(second, fourth, settings).ok_or_else(|| PreprocessError::NoChannels { shape: text() })?;
+        let layout = layout_of([second, third, fourth], settings)
+            .ok_or_else(|| PreprocessError::NoChannels { shape: text() })?;
         let (channels, rows, columns) = match layout {
             Layout::Nchw => (second, third, fourth),
             Layout::Nhwc => (fourth, second, third),
@@ -82,11 +82,11 @@ fn shape_text(shape: &[Option<usize>]) -> String {
     format!("[{}]", axes.join(", "))
 }
 
-fn layout_of(second: Option<usize>, fourth: Option<usize>, settings: &InputSettings) -> Option<Layout> {
+fn layout_of([second, third, fourth]: [Option<usize>; 3], settings: &InputSettings) -> Option<Layout> {
     let colours = |axis: Option<usize>| matches!(axis, Some(1 | 3));
     settings.layout.or(if colours(second) {
         Some(Layout::Nchw)
-    } else if colours(fourth) {
+    } else if colours(fourth) && !colours(third) {
         Some(Layout::Nhwc)
     } else {
         None

@@ -53,6 +53,8 @@ impl CostModel {
     pub(crate) fn of(graph: &Graph, slots: &HashMap<(ValueId, usize), Arc<[Slot]>>) -> Self {
         let mut model = Self::default();
         let mut known = HashMap::new();
+        // A batch that the file fixes is counted in every product.
+        let images = graph.batch().map_or(1.0, |batch| batch.at(1)).max(1.0);
         for (_, node) in graph.nodes() {
             let Some(row) = ops::row_of(node) else {
                 model.uncounted_nodes += usize::from(ops::may_contract(node));
@@ -62,6 +64,7 @@ impl CostModel {
             let macs = (row.cost)(&CostView { node, graph }).macs;
             model.unsized_nodes += usize::from(!macs.iter().all(|product| is_sized(graph, node, product)));
             for product in macs {
+                let product = Product { coefficient: product.coefficient / images, ..product };
                 let term = model.term(graph, slots, &mut known, &product);
                 model.macs.push(term);
             }

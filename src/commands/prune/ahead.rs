@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
+use certify::certificate::Preset;
 use certify::runtimes::{Kind, Options, Output, load};
 use images::data::ImageSet;
 use serde::Serialize;
@@ -82,8 +83,16 @@ impl Ahead {
                 )),
             }
         }
-        let side = pictures.input.height.min(pictures.input.width);
-        match settings.certify.decide(side, settings.seed(), threads, settings.minutes)? {
+        let picture = pictures.inputs.only_picture();
+        let side = picture.map(|picture| picture.height.min(picture.width));
+        let asked = |side| settings.certify.decide(side, settings.seed(), threads, settings.minutes);
+        if picture.is_none() && settings.certify.preset != Some(Preset::Off) {
+            skipped.push(
+                "certificates are not made: they are about transformed pictures, and the network is fed something else"
+                    .to_owned(),
+            );
+        }
+        match side.map(asked).transpose()?.flatten() {
             Some(asked) if classes.is_some() => {
                 let images = asked.images.min(pictures.set.len()) as f64;
                 let all = both * images * asked.draws as f64 * asked.laws.len() as f64 / threads as f64;
@@ -132,7 +141,7 @@ pub(super) fn rehearse(
     progress: &Progress,
 ) -> Result<Map<String, Value>> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
-    let job = settings.job(&subject.path, &pictures.input, folder.path().join("out"))?;
+    let job = settings.job(&subject.path, &pictures.inputs, folder.path().join("out"))?;
     torch.run("check", &job, &folder.path().join("check.job.json"), None, progress)
 }
 

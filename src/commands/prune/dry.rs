@@ -63,7 +63,7 @@ pub(super) fn forecast(
         remarks: remarks.to_vec(),
         trained: pictures.training()?.train.pictures().len(),
         labels: settings.labels() && pictures.set.has_labels(),
-        input: pictures.input.describe(),
+        input: pictures.inputs.describe(),
     })
 }
 

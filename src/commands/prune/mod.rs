@@ -95,7 +95,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let asked = Asked::of("prune", flags.model.as_deref(), &flags.which)?;
     let said = Settings::resolve(&asked.shared(&context.shared), flags, &flags.set.set)?;
     let budgets = said.budgets()?;
-    let subject = Subject::open(&asked.model, said.keep())?;
+    let subject = Subject::open(&asked.model, said.keep(), &said.sizes()?)?;
     if said.free_batch() {
         freed::must_be_free(&subject.model)?;
     }
@@ -208,7 +208,7 @@ fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources, mut skipped: Vec
         None
     };
     let latency = stages.latency(run)?;
-    let slim = Subject::open(&run.work("tuned.onnx"), &[])?;
+    let slim = Subject::open(&run.work("tuned.onnx"), &[], &stages.subject.sizes)?;
     let (dense, slim_figures) = (figures(measured.dense, stages.subject), figures(measured.slim, &slim));
     let report = Report {
         verdict: Report::verdict([&dense, &slim_figures], after, measured.lost, &latency),
@@ -217,12 +217,12 @@ fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources, mut skipped: Vec
         again: run.again().clone(),
         settings: serde_json::to_value(stages.settings)?,
         seed: stages.settings.seed(),
-        input: stages.pictures.input.clone(),
+        inputs: stages.pictures.inputs.clone(),
         digests: Digests {
             model: digest::file(&stages.subject.path)?,
             slim: digest::file(&slim.path)?,
             data: sources.data,
-            preprocessing: digest::text(&serde_json::to_string(&stages.pictures.input)?),
+            preprocessing: digest::text(&serde_json::to_string(&stages.pictures.inputs)?),
         },
         remarks: stages.remarks.to_vec(),
         machine: Machine::here(stages.settings.threads()),

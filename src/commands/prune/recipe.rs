@@ -51,6 +51,8 @@ pub(super) fn of(sources: &Sources, settings: &Settings) -> Result<Recipe> {
         "division": settings.division(),
         "labels": settings.labels(),
         "input": settings.input,
+        "feed": settings.feed,
+        "shape": settings.shape,
         "to": settings.to,
         "keep": settings.keep(),
         "search": settings.search_with_task(),

@@ -13,6 +13,7 @@ use certify::statistics::binomial::Proportion;
 use certify::statistics::paired::{Interval, Table};
 use export::cut;
 use images::data::ImageSet;
+use import::InputSizes;
 use job::Job;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -124,7 +125,7 @@ impl Stages<'_> {
         let cut_plan = run.work(CUT_PLAN);
         run.stage("cut", &[&file, &cut_plan], |run| {
             let (plan, tensors) = read_plan(&run.work("search/plan.json"))?;
-            let mut subject = Subject::open(&self.subject.path, self.settings.keep())?;
+            let mut subject = Subject::open(&self.subject.path, self.settings.keep(), &self.subject.sizes)?;
             let still = |subject: &Subject| Ok(subject.still_cut(&plan));
             let gate = Gate::of(self.settings)?;
             let Exact { plan, report: twin, left } = gate.exact(&mut subject, &tensors, Some(self.pictures), still)?;
@@ -174,16 +175,9 @@ impl Stages<'_> {
     /// The slim model on every runtime.
     pub(super) fn verify(&self, run: &mut Run) -> Result<Agreement> {
         run.stage("verify", &[], |run| {
-            let slim = Subject::open(&run.work("tuned.onnx"), &[])?;
+            let slim = Subject::open(&run.work("tuned.onnx"), &[], &self.subject.sizes)?;
             let inputs = self.pictures.batch(evidence::samples(self.settings))?;
-            let of = |subject: &Subject| {
-                evidence::agreement(&subject.path, &subject.model, &inputs, self.settings, self.progress)
-            };
-            let mut found = of(&slim)?;
-            if found.only_differs() {
-                found.excuse(&of(self.subject)?);
-            }
-            Ok(found)
+            evidence::agreement(&slim.path, &slim.model, &inputs, self.settings, self.progress)
         })
     }
 
@@ -195,8 +189,8 @@ impl Stages<'_> {
             let (seed, threads) = (self.settings.seed(), self.settings.threads());
             let asked = Asked { seed, threads, ..Asked::default() };
             let mut shown = evidence::shown(self.progress, "answers");
-            let Pictures { set, input, .. } = self.pictures;
-            Ok(answers(&self.subject.path, &both, set, input, &asked, &mut shown)?)
+            let Pictures { set, inputs, .. } = self.pictures;
+            Ok(answers(&self.subject.path, &both, set, inputs, &asked, &mut shown)?)
         })
     }
 
@@ -219,7 +213,7 @@ impl Stages<'_> {
 
     /// How robust both are, where that is asked for.
     pub(super) fn certify(&self, run: &mut Run) -> Result<Option<Certificate>> {
-        let input = &self.pictures.input;
+        let Some(input) = self.pictures.inputs.only_picture() else { return Ok(None) };
         let side = input.height.min(input.width);
         let settings = self.settings;
         let asked = settings.certify.decide(side, settings.seed(), settings.threads(), settings.minutes)?;
@@ -247,13 +241,16 @@ impl Stages<'_> {
     fn runnables(&self, run: &Run) -> Result<Both<Runnable>> {
         let threads = self.settings.threads();
         let of = |subject: &Subject| runnable(subject, self.pictures, &run.work(""), threads, self.progress);
-        Ok(Both { dense: of(self.subject)?, slim: of(&Subject::open(&run.work("tuned.onnx"), &[])?)? })
+        Ok(Both {
+            dense: of(self.subject)?,
+            slim: of(&Subject::open(&run.work("tuned.onnx"), &[], &self.subject.sizes)?)?,
+        })
     }
 
     fn right(&self, ran: &Runnable, name: &str) -> Result<Option<Accuracy>> {
         let Some(set) = self.labelled() else { return Ok(None) };
         let mut shown = evidence::shown(self.progress, name);
-        Ok(Some(accuracy(&ran.path, &set, &self.pictures.input, self.settings.threads(), &mut shown)?))
+        Ok(Some(accuracy(&ran.path, &set, &self.pictures.inputs, self.settings.threads(), &mut shown)?))
     }
 
     /// What is measured with its labels, where there are any that may be read and the model has scores for them.
@@ -264,7 +261,7 @@ impl Stages<'_> {
 
     /// The job of a phase of this run on a model.
     fn job(&self, run: &Run, phase: &str, model: &Path) -> Result<Job> {
-        let job = self.settings.job(model, &self.pictures.input, run.work(phase))?;
+        let job = self.settings.job(model, &self.pictures.inputs, run.work(phase))?;
         Ok(Job { checkpoint: Some(run.work(&format!("{phase}.checkpoint"))), resume: self.resume, ..job })
     }
 
@@ -276,7 +273,7 @@ impl Stages<'_> {
 
 /// Puts a plan's new tensors into a model.
 pub(crate) fn splice(model: &Path, plan: &Path, out: &Path) -> Result<()> {
-    let subject = Subject::open(model, &[])?;
+    let subject = Subject::open(model, &[], &InputSizes::default())?;
     let (plan, tensors) = read_plan(plan)?;
     let file = cut(&subject.model, subject.lanes(), &plan, &tensors, false)?;
     file.write(&subject.model, out)?;

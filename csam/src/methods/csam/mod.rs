@@ -86,7 +86,7 @@ fn recipe(context: &SearchContext<'_>, parts: usize) -> Recipe {
     Recipe {
         seed: context.seed ^ SEARCH,
         batch: images,
-        augment: augment(context.tune.augment, context.samples.preprocess()),
+        augment: augment(context.tune.augment, context.samples.intake()),
         laws: context.laws.to_vec(),
         transformed: if twin || context.search.csam.robustness != Robustness::None { images } else { 0 },
         draws,
