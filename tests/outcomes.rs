@@ -134,21 +134,53 @@ fn the_answers_stand_first_with_one_verdict_above_them() {
     assert!(String::from_utf8(stage.read("run/report.md")).unwrap().starts_with(&format!("# {first}")));
 }
 
+impl Stage {
+    /// Lets tuning end with these values in a stored list of the model's.
+    fn tunes(&self, name: &str, values: &[f32]) {
+        let plan = format!(r#"{{"schema": 1, "tensors": [{{"name": "{name}", "shape": "dense"}}]}}"#);
+        fs::write(self.place.path("tune.json"), plan).unwrap();
+        let (count, size) = (values.len(), 4 * values.len());
+        let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":[{count}],"data_offsets":[0,{size}]}}}}"#);
+        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &values].concat();
+        fs::write(self.place.path("tune.safetensors"), bytes).unwrap();
+    }
+
+    /// What `prune` prints when nothing is published.
+    fn ruined(&self, data: &str) -> String {
+        let output = self.prune_on(data, &[]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}{}", said(&output));
+        assert!(text.starts_with("RUINED") && text.contains("run/work/tuned.onnx"), "{text}");
+        assert!(!self.place.path("run/slim.onnx").exists() && self.place.path("run/work/tuned.onnx").exists());
+        assert_eq!(self.report()["verdict"]["ruins"].as_array().unwrap().len(), 1);
+        text
+    }
+}
+
 /// Tuning that ends in weights which are not numbers: status 1, no slim.onnx, and the reason.
 #[test]
 fn a_network_that_answers_with_no_numbers_is_no_result() {
     let stage = Stage::set();
-    let plan = r#"{"schema": 1, "tensors": [{"name": "fc.bias", "shape": "dense"}]}"#;
-    fs::write(stage.place.path("tune.json"), plan).unwrap();
-    let header = r#"{"fc.bias":{"dtype":"F32","shape":[5],"data_offsets":[0,20]}}"#;
-    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[f32::NAN.to_le_bytes(); 5].concat()];
-    fs::write(stage.place.path("tune.safetensors"), bytes.concat()).unwrap();
-    let output = stage.prune(&[]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{text}{}", said(&output));
-    assert!(text.starts_with("RUINED") && text.contains("not finite"), "{text}");
-    assert!(text.contains("run/work/tuned.onnx") && !text.contains("certified, "), "{text}");
-    assert!(!stage.place.path("run/slim.onnx").exists() && stage.place.path("run/work/tuned.onnx").exists());
-    let report = stage.report();
-    assert!(report["verdict"]["ruins"].as_array().unwrap().len() == 1 && report["certificates"].is_null());
+    stage.tunes("fc.bias", &[f32::NAN; 5]);
+    let text = stage.ruined("pictures");
+    assert!(text.contains("not finite") && !text.contains("certified, "), "{text}");
+    assert!(stage.report()["certificates"].is_null());
+}
+
+/// Tuning that ends in one answer for every picture, from a network that tells pictures apart: status 1, no slim.onnx,
+/// and no gain in certificates, though nothing is more stable than one answer.
+#[test]
+fn a_network_that_answers_one_class_to_everything_is_no_result() {
+    let mut stage = Stage::set();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/procedural-resnet8.onnx");
+    stage.model = model.to_owned();
+    let plan = r#"{"schema": 1, "remove": [{"tensor": "layer1.0.conv1.weight", "axis": 0, "indices": [1, 3, 4, 6]}]}"#;
+    fs::write(stage.place.path("plan.json"), plan).unwrap();
+    let mut biases = [0.0; 10];
+    biases[8] = 1000.0;
+    stage.tunes("fc.bias", &biases);
+    let text = stage.ruined("procedural");
+    assert!(text.contains("class 8") && text.contains("collapsed"), "{text}");
+    assert!(!text.contains("points\n certified") && !text.contains("+"), "{text}");
 }

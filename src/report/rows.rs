@@ -36,10 +36,13 @@ pub(super) fn agreement(agreement: &Agreement) -> Vec<[String; 5]> {
     pairs.chain(findings).collect()
 }
 
-/// Why rows of [`agreement`] have no figures, one sentence each.
+/// Why rows of [`agreement`] have no figures, or other ones than are allowed, one sentence each.
 pub(super) fn faults(agreement: &Agreement) -> Vec<String> {
     let pairs = agreement.pairs.iter().filter_map(|pair| Some(format!("{}: {}.", names(pair), pair.fault.as_ref()?)));
-    pairs.chain(agreement.findings.iter().map(|finding| format!("{finding}."))).collect()
+    let noise = agreement.pairs.iter().filter(|pair| pair.as_before).map(|pair| {
+        format!("{}: further apart than is allowed, but no further than on the dense network.", names(pair))
+    });
+    pairs.chain(noise).chain(agreement.findings.iter().map(|finding| format!("{finding}."))).collect()
 }
 
 /// Stage and its time.
@@ -131,8 +134,16 @@ fn pair(pair: &Pair) -> [String; 5] {
         small(absolute),
         relative.map_or_else(|| "no bound".to_owned(), small),
         or_absent(top1, |top1| format!("{} of {}", top1.same, top1.same + top1.other)),
-        if pair.passed { "yes" } else { "no" }.to_owned(),
+        agrees(pair).to_owned(),
     ]
+}
+
+fn agrees(pair: &Pair) -> &'static str {
+    match (pair.passed, pair.as_before) {
+        (true, true) => "as the dense",
+        (true, false) => "yes",
+        (false, _) => "no",
+    }
 }
 
 fn names(pair: &Pair) -> String {

@@ -15,6 +15,8 @@ use crate::runtimes::{Batch, Identity, Kind, Output, Pieces, different};
 const SINGLE: f64 = 1e-4;
 /// What is allowed for half precision, unless set.
 pub const HALF: f64 = 1e-2;
+/// A difference of up to so many times that of the same runtimes on the network this one was made from is theirs.
+const OF_NOISE: f64 = 2.0;
 
 /// The relative errors that are allowed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -85,6 +87,35 @@ pub struct Pair {
     pub fault: Option<String>,
     /// Whether all outputs agree.
     pub passed: bool,
+    /// Whether they are further apart than allowed, but no further than the same two are on the network that this one
+    /// was made from: the runtimes cannot be told apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_before: bool,
+}
+
+impl Agreement {
+    /// Whether nothing but differences between runtimes kept it from passing.
+    pub fn only_differs(&self) -> bool {
+        !self.passed && self.findings.is_empty() && self.pairs.iter().all(|pair| pair.fault.is_none())
+    }
+
+    /// Lets pairs pass that differ no more than they do on the network which this one was made from, up to a factor of
+    /// two: that is the runtimes' own noise.
+    pub fn excuse(&mut self, original: &Self) {
+        for pair in self.pairs.iter_mut().filter(|pair| !pair.passed && pair.fault.is_none()) {
+            let is_same = |other: &&Pair| (other.reference, other.candidate) == (pair.reference, pair.candidate);
+            let Some(before) = original.pairs.iter().find(is_same) else { continue };
+            let excused = pair.outputs.len() == before.outputs.len()
+                && pair.outputs.iter().zip(&before.outputs).all(|(now, before)| now.passed || is_noise(now, before));
+            (pair.passed, pair.as_before) = (excused, excused);
+        }
+        self.passed = self.findings.is_empty() && self.pairs.iter().all(|pair| pair.passed);
+    }
+}
+
+fn is_noise(now: &OutputAgreement, before: &OutputAgreement) -> bool {
+    let relative = now.largest_relative.zip(before.largest_relative);
+    relative.is_some_and(|(now, before)| now <= OF_NOISE * before)
 }
 
 /// Runs a model on each kind of runtime, in pieces, and compares the answers.
@@ -156,7 +187,7 @@ fn pairs(answers: &[(Kind, Answer)], samples: usize, tolerance: &Tolerance) -> V
                 Err(fault) => (Vec::new(), Some(fault)),
             };
             let passed = fault.is_none() && outputs.iter().all(|output| output.passed);
-            pairs.push(Pair { reference: *reference, candidate: *candidate, outputs, fault, passed });
+            pairs.push(Pair { reference: *reference, candidate: *candidate, outputs, fault, passed, as_before: false });
         }
     }
     pairs
@@ -227,6 +258,35 @@ mod tests {
             let pair = agreed(outputs);
             assert_eq!((pair.passed, pair.fault.is_none()), (passes, passes), "{pair:?}");
         }
+    }
+
+    #[test]
+    fn a_difference_that_the_original_had_too_is_the_runtimes_own() {
+        let agreement = |by: f32| {
+            let answers = [(Kind::ORT, 0.0), (Kind::TRACT, by)]
+                .map(|(kind, by)| (kind, answer(vec![output("y", vec![1.0f32, 2.0, 3.0 + by])])));
+            let pairs = pairs(&answers, 1, &Tolerance::default());
+            let passed = pairs.iter().all(|pair| pair.passed);
+            Agreement {
+                model: PathBuf::new(),
+                samples: 1,
+                tolerance: Tolerance::default(),
+                answered: Vec::new(),
+                findings: Vec::new(),
+                pairs,
+                noise: None,
+                passed,
+            }
+        };
+        let judged = |now: f32, before: f32| {
+            let mut now = agreement(now);
+            assert!(now.only_differs());
+            now.excuse(&agreement(before));
+            (now.passed, now.pairs[0].as_before)
+        };
+        assert_eq!(judged(0.05, 0.03), (true, true));
+        assert_eq!(judged(0.05, 0.02), (false, false));
+        assert!(!agreement(0.0).only_differs());
     }
 
     #[test]
