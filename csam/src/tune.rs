@@ -30,6 +30,7 @@ use crate::{
         drive::Outcome,
         feed::Recipe,
         losses::{self, Targets, Units},
+        optimiser::length,
         rate,
         samples::Samples,
         schedule::Schedule,
@@ -406,9 +407,9 @@ impl Phase for TrainingPhase<'_> {
             }
             Ok(gradients)
         })?;
-        let gradient = Weights::length(&gradients)?;
+        let gradient = length(&gradients)?;
         let rate = self.schedule.at(step);
-        self.weights.step(&gradients, rate)?;
+        self.weights.step(gradients, rate)?;
         if let Some(average) = &mut self.average {
             average.follow(&self.weights, step)?;
         }

@@ -378,3 +378,30 @@ fn probabilities_become_log_probabilities() {
     let (output, scores) = said(&training(&model(small::chain())));
     assert_eq!(difference(&scores, &output), 0.0);
 }
+
+#[test]
+fn what_shares_weights_reads_them_in_one_place_and_keeps_statistics_of_its_own() {
+    let model = model(fixtures::models::named("residual").unwrap());
+    let (lead, mut replica) = (training(&model), training(&model));
+    replica.share(&lead).unwrap();
+    let places = |network: &Network| network.parameters().iter().map(|p| p.tensor.data_ptr()).collect::<Vec<_>>();
+    assert_eq!(places(&lead), places(&replica));
+    for parameter in lead.parameters() {
+        let _ = no_grad(|| parameter.tensor.shallow_clone().g_mul_scalar_(1.5));
+    }
+    let gradients = |network: &Network| {
+        let leaves: Vec<Tensor> = network.parameters().into_iter().map(|p| p.tensor).collect();
+        let loss = scores(network, &pictures(4), &mut Pass::default()).square().sum(Kind::Float);
+        Tensor::run_backward(&[loss], &leaves, false, false)
+    };
+    for (lead, replica) in gradients(&lead).iter().zip(gradients(&replica)) {
+        assert_eq!(*lead, replica, "what is trained in one is trained in both");
+    }
+    let means = |network: &Network| network.statistics().remove(0).1.copy();
+    let before = means(&lead);
+    let _ = scores(&replica, &pictures(4), &mut Pass { statistics: Statistics::BatchUpdate, ..Pass::default() });
+    assert_eq!(means(&lead), before);
+    assert_ne!(means(&replica), before);
+    replica.follow_statistics(&lead).unwrap();
+    assert_eq!(means(&replica), before);
+}

@@ -44,7 +44,7 @@ fn folded(step: &Step, scale: &Tensor, shift: &Tensor) -> Result<Option<[Tensor;
     let bias = match step.inputs.get(2) {
         None | Some(Source::Absent) => None,
         Some(Source::Held(bias)) => Some(wide(bias)?),
-        Some(Source::Value(_)) => return Ok(None),
+        Some(Source::Value(_) | Source::Leaf(_)) => return Ok(None),
     };
     let [folded, shift] = step.op.fold(&wide(weight)?, bias.as_ref(), scale, shift)?;
     Ok(Some([folded.f_to_kind(weight.kind())?, shift.f_to_kind(weight.kind())?]))

@@ -81,8 +81,8 @@ impl Builder<'_> {
         self.makers.insert(self.values, self.steps.len() - 1);
         self.values += 1;
         let leaves = leaves(&self.leaves[weight].name, self.leaves[bias].tensor.size(), self.options.device)?;
-        let held = leaves.iter().map(|leaf| Source::Held(leaf.tensor.shallow_clone()));
-        let inputs = std::iter::once(data).chain(held).collect();
+        let own = (self.leaves.len()..).take(leaves.len()).map(Source::Leaf);
+        let inputs = std::iter::once(data).chain(own).collect();
         let at =
             Inserted { step: self.steps.len(), maker: self.steps.len() - 1, weight, bias, first: self.leaves.len() };
         self.inserted.push(at);

@@ -53,8 +53,8 @@ pub(super) struct Builder<'a> {
     pub(super) options: Lowering,
     /// Values that are the same in every run.
     pub(super) constants: HashMap<ValueId, Tensor>,
-    /// Values that training changes, by leaf.
-    held: HashMap<ValueId, Tensor>,
+    /// Values that training changes, by the position of their leaf.
+    held: HashMap<ValueId, usize>,
     pub(super) leaves: Vec<Leaf>,
     pub(super) steps: Vec<Step>,
     pub(super) inserted: Vec<Inserted>,
@@ -120,7 +120,7 @@ impl<'a> Builder<'a> {
             let name = self.graph.stored_name(id);
             if let Some(parameter) = trained.get(&id) {
                 let leaf = Leaf::stored(name, &stored.tensor, parameter.role, self.options.device)?;
-                self.held.insert(stored.value, leaf.tensor.shallow_clone());
+                self.held.insert(stored.value, self.leaves.len());
                 self.leaves.push(leaf);
             } else if convert::kind(stored.tensor.dtype).is_some() {
                 let tensor = convert::to_torch(name, &stored.tensor)?;
@@ -178,8 +178,11 @@ impl<'a> Builder<'a> {
 
     fn source(&self, value: Option<ValueId>) -> Source {
         let Some(value) = value else { return Source::Absent };
-        let held = self.constants.get(&value).or_else(|| self.held.get(&value));
-        held.map_or(Source::Value(value.0 as usize), |tensor| Source::Held(tensor.shallow_clone()))
+        match (self.constants.get(&value), self.held.get(&value)) {
+            (Some(tensor), _) => Source::Held(tensor.shallow_clone()),
+            (None, Some(leaf)) => Source::Leaf(*leaf),
+            (None, None) => Source::Value(value.0 as usize),
+        }
     }
 
     fn push(&mut self, node: &Node, op: Box<dyn Op>, readings: Vec<Reading>) {
@@ -199,7 +202,7 @@ impl<'a> Builder<'a> {
 
     /// The value of an output that is the same in every run.
     pub(super) fn constant(&self, value: ValueId) -> Option<&Tensor> {
-        self.constants.get(&value).or_else(|| self.held.get(&value))
+        self.constants.get(&value).or_else(|| Some(&self.leaves[*self.held.get(&value)?].tensor))
     }
 }
 

@@ -40,7 +40,7 @@ use lower::Builder;
 use masks::Masked;
 use op::{Frame, Inputs, Torch};
 use ops::Head;
-use step::Step;
+use step::{Source, Step};
 use store::Leaf;
 
 /// A lowered graph.
@@ -123,7 +123,7 @@ impl Network {
             values[port.value] = Some(port.take(tensor, self.device)?);
         }
         for (at, step) in self.steps.iter().enumerate() {
-            let mut inputs = step.gather(&values);
+            let mut inputs = step.gather(&values, &self.leaves);
             observe(at, &inputs)?;
             if let Some(taps) = &mut pass.taps {
                 step.tap(&inputs, taps, images)?;
@@ -210,13 +210,32 @@ impl Network {
         statistics.map(|leaf| (leaf.name.clone(), leaf.tensor.shallow_clone())).collect()
     }
 
-    /// Takes over all that training changes in another lowering of the same model.
+    /// From now on reads weights and constants where another lowering of the same model keeps them: they are there once,
+    /// and what is trained in one is trained in both. Each keeps gradients and running statistics of its own.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn share(&mut self, other: &Self) -> Result<(), NetworkError> {
+        let weights = self.leaves.iter_mut().zip(&other.leaves).filter(|(leaf, _)| !leaf.role.is_statistic());
+        for (mine, theirs) in weights {
+            mine.tensor = theirs.tensor.f_detach()?.f_set_requires_grad(true)?;
+        }
+        let steps = self.steps.iter_mut().zip(&other.steps);
+        for (mine, theirs) in steps.flat_map(|(mine, theirs)| mine.inputs.iter_mut().zip(&theirs.inputs)) {
+            if let (Source::Held(mine), Source::Held(theirs)) = (mine, theirs) {
+                *mine = theirs.f_detach()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over the running statistics of another lowering of the same model.
     ///
     /// # Errors
     /// When the other one was lowered from something else.
-    pub fn follow(&self, other: &Self) -> Result<(), NetworkError> {
-        let mut pairs = self.leaves.iter().zip(&other.leaves);
-        no_grad(|| pairs.try_for_each(|(mine, theirs)| Ok(mine.tensor.shallow_clone().f_copy_(&theirs.tensor)?)))
+    pub fn follow_statistics(&self, other: &Self) -> Result<(), NetworkError> {
+        let pairs = self.leaves.iter().zip(&other.leaves).filter(|(leaf, _)| leaf.role.is_statistic());
+        no_grad(|| pairs.map(|(mine, theirs)| Ok(mine.tensor.shallow_clone().f_copy_(&theirs.tensor)?)).collect())
     }
 
     /// Every stored tensor that differs from the file, in its own type, with inserted normalisations folded back.
@@ -256,4 +275,26 @@ fn has_channels_last(graph: &Graph) -> bool {
     let shape = first.and_then(|&input| graph.value(input).shape.as_deref());
     let few = |size: &Dim| size.value().is_some_and(|size| size <= 4);
     matches!(shape, Some([_, first, _, last]) if few(last) && !few(first))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_shares_constants_has_them_once() {
+        let model = Model::from_bytes(fixtures::models::named("residual").unwrap().into()).unwrap();
+        let lowered = || Network::lower(&model, None, Lowering::inference()).unwrap();
+        let (lead, mut replica) = (lowered(), lowered());
+        let places = |network: &Network| -> Vec<_> {
+            let inputs = network.steps.iter().flat_map(|step| &step.inputs);
+            inputs
+                .filter_map(|input| if let Source::Held(held) = input { Some(held.data_ptr()) } else { None })
+                .collect()
+        };
+        assert_ne!(places(&lead), places(&replica));
+        replica.share(&lead).unwrap();
+        assert_eq!(places(&lead), places(&replica));
+    }
 }

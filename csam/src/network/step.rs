@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::masks::{Masked, Reading};
 use super::op::{Frame, Inputs, Op, Torch};
+use super::store::Leaf;
 use super::{NetworkError, Taps};
 
 /// Where an input comes from.
@@ -12,8 +13,10 @@ pub(super) enum Source {
     Absent,
     /// A value of this run.
     Value(usize),
-    /// The same in every run, or a parameter.
+    /// The same in every run.
     Held(Tensor),
+    /// A leaf, by its position.
+    Leaf(usize),
 }
 
 impl Source {
@@ -40,11 +43,12 @@ pub(super) struct Step {
 
 impl Step {
     /// Fetches the inputs of this run.
-    pub(super) fn gather(&self, values: &[Option<Tensor>]) -> Inputs {
+    pub(super) fn gather(&self, values: &[Option<Tensor>], leaves: &[Leaf]) -> Inputs {
         let fetch = |source: &Source| match source {
             Source::Absent => None,
             Source::Value(value) => values[*value].as_ref().map(Tensor::shallow_clone),
             Source::Held(tensor) => Some(tensor.shallow_clone()),
+            Source::Leaf(leaf) => Some(leaves[*leaf].tensor.shallow_clone()),
         };
         Inputs(self.inputs.iter().map(fetch).collect())
     }

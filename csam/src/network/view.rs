@@ -13,7 +13,8 @@ pub(super) struct View<'a> {
     pub(super) graph: &'a Graph,
     pub(super) node: &'a Node,
     pub(super) constants: &'a HashMap<ValueId, Tensor>,
-    pub(super) held: &'a HashMap<ValueId, Tensor>,
+    /// Values that training changes, by the position of their leaf.
+    pub(super) held: &'a HashMap<ValueId, usize>,
     /// Whether running statistics stay what they are.
     pub(super) frozen: bool,
 }

@@ -180,7 +180,11 @@ fn stretch(
             clock.write(phase, begun)?;
             return Err(CsamError::Interrupted { phase: phase.name(), step: begun.progress.step });
         }
-        let outcome = phase.step(begun.progress.step, &mut deal(&feed, parts)?)?;
+        let asked = Instant::now();
+        let mut dealt = deal(&feed, parts)?;
+        let waited = asked.elapsed();
+        let mut outcome = phase.step(begun.progress.step, &mut dealt)?;
+        outcome.figures.push(("waited", waited.as_secs_f64()));
         begun.progress.copies += outcome.copies;
         if !begun.guard.accepts(&outcome) {
             go_back(phase, begun, &outcome, clock)?;

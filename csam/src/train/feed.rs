@@ -1,8 +1,10 @@
-//! Batches, prepared in a background thread so that torch never waits for pictures.
+//! Batches, prepared in background threads so that torch does not wait for pictures.
 //!
 //! What is in a batch is a function of the seed and the step alone: an interrupted run that continues sees the same.
 
 use std::{
+    cell::Cell,
+    num::NonZero,
     sync::{
         Arc,
         mpsc::{Receiver, sync_channel},
@@ -24,7 +26,7 @@ use tch::{Device, Kind, Tensor};
 use super::samples::Samples;
 use crate::{CsamError, network::Feeds};
 
-/// Batches that may wait ready.
+/// Batches that may wait ready, and threads that prepare them where there are as many cores.
 const AHEAD: usize = 4;
 
 /// What goes into a batch.
@@ -102,7 +104,10 @@ impl Batch {
 
 /// The batches of steps `first..`, in order.
 pub struct Feed {
-    batches: Receiver<Result<Batch, CsamError>>,
+    /// One for each thread. Each thread prepares every so many-th batch.
+    batches: Vec<Receiver<Result<Batch, CsamError>>>,
+    /// Batches given so far.
+    given: Cell<usize>,
 }
 
 impl Feed {
@@ -111,22 +116,12 @@ impl Feed {
     /// # Errors
     /// The system gives no thread.
     pub fn start(samples: Arc<Samples>, recipe: Recipe, first: u64, device: Device) -> Result<Self, CsamError> {
-        let (sender, batches) = sync_channel(AHEAD);
-        let work = move || {
-            for step in first.. {
-                let batch = prepare(&samples, &recipe, step, device);
-                let failed = batch.is_err();
-                // Nobody listens any more: the phase is over.
-                if sender.send(batch).is_err() || failed {
-                    return;
-                }
-            }
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(AHEAD);
+        let start = |thread: usize| {
+            let steps = (first + thread as u64..).step_by(threads);
+            prepare_all(Arc::clone(&samples), recipe.clone(), steps, AHEAD / threads, device)
         };
-        thread::Builder::new()
-            .name("batches".to_owned())
-            .spawn(work)
-            .map_err(|error| CsamError::Torch(format!("no thread for preparing batches ({error})")))?;
-        Ok(Self { batches })
+        Ok(Self { batches: (0..threads).map(start).collect::<Result<_, _>>()?, given: Cell::new(0) })
     }
 
     /// The next batch.
@@ -134,18 +129,66 @@ impl Feed {
     /// # Errors
     /// A picture cannot be read, or the thread has ended.
     pub fn next(&self) -> Result<Batch, CsamError> {
-        self.batches.recv().map_err(|_| CsamError::FeedEnded)?
+        let given = self.given.get();
+        self.given.set(given + 1);
+        self.batches[given % self.batches.len()].recv().map_err(|_| CsamError::FeedEnded)?
     }
 }
 
-/// The pictures of step `step`: the steps of one epoch partition a random order of all pictures, the incomplete rest of
-/// which is left out.
-pub fn indices(samples: usize, recipe: &Recipe, step: u64) -> Vec<usize> {
-    let batch = recipe.batch.min(samples).max(1);
-    let per_epoch = (samples / batch).max(1) as u64;
-    let order = draw::permutation(samples, &mut draw::rng(recipe.seed, "order", step / per_epoch, 0));
-    let start = (step % per_epoch) as usize * batch;
-    order.into_iter().skip(start).take(batch).collect()
+/// Starts a thread that prepares the batches of these steps, `ahead` of whoever takes them.
+fn prepare_all(
+    samples: Arc<Samples>,
+    recipe: Recipe,
+    steps: impl Iterator<Item = u64> + Send + 'static,
+    ahead: usize,
+    device: Device,
+) -> Result<Receiver<Result<Batch, CsamError>>, CsamError> {
+    let (sender, batches) = sync_channel(ahead);
+    let work = move || {
+        let mut order = Order::new(samples.len(), &recipe);
+        for step in steps {
+            let batch = batch(&samples, &recipe, step, order.indices(step), device);
+            let failed = batch.is_err();
+            // Nobody listens any more: the phase is over.
+            if sender.send(batch).is_err() || failed {
+                return;
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("batches".to_owned())
+        .spawn(work)
+        .map_err(|error| CsamError::Torch(format!("no thread for preparing batches ({error})")))?;
+    Ok(batches)
+}
+
+/// Which pictures a step sees: the steps of one epoch partition a random order of all pictures, the incomplete rest of
+/// which is left out. The order of the last epoch that was asked for is kept.
+struct Order {
+    pictures: Vec<usize>,
+    epoch: Option<u64>,
+    seed: u64,
+    batch: usize,
+}
+
+impl Order {
+    fn new(samples: usize, recipe: &Recipe) -> Self {
+        let batch = recipe.batch.min(samples).max(1);
+        Self { pictures: (0..samples).collect(), epoch: None, seed: recipe.seed, batch }
+    }
+
+    /// The pictures of step `step`.
+    fn indices(&mut self, step: u64) -> &[usize] {
+        let samples = self.pictures.len();
+        let per_epoch = (samples / self.batch).max(1) as u64;
+        let epoch = step / per_epoch;
+        if self.epoch != Some(epoch) {
+            self.pictures = draw::permutation(samples, &mut draw::rng(self.seed, "order", epoch, 0));
+            self.epoch = Some(epoch);
+        }
+        let start = (step % per_epoch) as usize * self.batch;
+        &self.pictures[start..samples.min(start + self.batch)]
+    }
 }
 
 /// Makes the batch of one step.
@@ -153,7 +196,7 @@ pub fn indices(samples: usize, recipe: &Recipe, step: u64) -> Vec<usize> {
 /// # Errors
 /// A picture cannot be read.
 pub fn prepare(samples: &Samples, recipe: &Recipe, step: u64, device: Device) -> Result<Batch, CsamError> {
-    batch(samples, recipe, step, &indices(samples.len(), recipe, step), device)
+    batch(samples, recipe, step, Order::new(samples.len(), recipe).indices(step), device)
 }
 
 /// Pictures as they are and in their order, `images` at a time until none is left.
@@ -252,4 +295,43 @@ fn transform(clean: &Pixels, recipe: &Recipe, step: u64, row: u64) -> Pixels {
     let mut rng = draw::rng(recipe.seed, "transform", step, row);
     let law = recipe.laws[draw::below(&mut rng, recipe.laws.len())];
     law.apply(clean, &mut rng)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn samples() -> (Arc<Samples>, Recipe) {
+        let input = Preprocess::infer(&[None, Some(3), Some(32), Some(32)]).unwrap();
+        let pictures = images::procedural::dataset(1).divide(&Default::default()).unwrap().training.unwrap().train;
+        (Arc::new(Samples::when_asked(&pictures, &input, true).unwrap()), Recipe::plain(3, 16))
+    }
+
+    #[test]
+    fn an_epoch_shows_each_picture_once_whatever_was_asked_before() {
+        let recipe = Recipe::plain(3, 16);
+        let mut order = Order::new(100, &recipe);
+        let epoch = |order: &mut Order, epoch: u64| -> Vec<usize> {
+            (0..6).flat_map(|step| order.indices(6 * epoch + step).to_vec()).collect()
+        };
+        let first = epoch(&mut order, 0);
+        let mut sorted = first.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), 96);
+        assert_ne!(epoch(&mut order, 1), first);
+        assert_eq!(epoch(&mut order, 0), first);
+    }
+
+    #[test]
+    fn batches_come_in_order_however_many_threads_prepare_them() {
+        let (samples, recipe) = samples();
+        let feed = Feed::start(Arc::clone(&samples), recipe.clone(), 5, Device::Cpu).unwrap();
+        for step in 5..15 {
+            let (ahead, alone) = (feed.next().unwrap(), prepare(&samples, &recipe, step, Device::Cpu).unwrap());
+            assert!(ahead.images.is(&alone.images), "step {step}");
+            assert_eq!(ahead.labels, alone.labels, "step {step}");
+        }
+    }
 }

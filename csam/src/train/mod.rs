@@ -1,6 +1,6 @@
 //! What every search and every training shares.
 //!
-//! A *phase* is a number of steps over batches. [`drive`] runs one: it feeds batches that a background thread prepared,
+//! A *phase* is a number of steps over batches. [`drive`] runs one: it feeds batches that background threads prepared,
 //! tells about each step, writes checkpoints, stops when asked, and goes back when the loss runs away ([`guard`]). What a step does is the phase's own.
 
 pub mod batch_norm;

@@ -1,6 +1,6 @@
 //! Optimisers whose whole state can be read and written, so that a run can be continued to the bit.
 
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use crate::CsamError;
 
@@ -30,26 +30,25 @@ impl Sgd {
         Self { momentum: 0.0, decays: Vec::new(), velocities: Vec::new() }
     }
 
-    /// One step at rate η. A gradient that is not defined belongs to a weight that took no part.
+    /// One step at rate η. A gradient that is not defined belongs to a weight that took no part. Gradients are used up:
+    /// all is computed in their memory, so they have to be contiguous and must not share it.
     ///
     /// # Errors
     /// libtorch refuses.
-    pub fn step(&mut self, weights: &mut [Tensor], gradients: &[Tensor], rate: f64) -> Result<(), CsamError> {
+    pub fn step(&mut self, weights: &mut [Tensor], gradients: Vec<Tensor>, rate: f64) -> Result<(), CsamError> {
         no_grad(|| {
-            for (((weight, gradient), velocity), decay) in
+            for (((weight, mut pull), velocity), decay) in
                 weights.iter_mut().zip(gradients).zip(&mut self.velocities).zip(&self.decays)
             {
-                if !gradient.defined() {
+                if !pull.defined() {
                     continue;
                 }
-                let mut pull = gradient.f_contiguous()?;
                 if *decay != 0.0 {
-                    pull = pull.f_add(&weight.f_mul_scalar(*decay)?)?;
+                    add(&mut pull, *decay, weight)?;
                 }
-                let mut moved = velocity.f_mul_scalar_(self.momentum)?;
-                let moved = moved.f_add_(&pull)?;
-                let change = pull.f_add(&moved.f_mul_scalar(self.momentum)?)?;
-                let _ = weight.f_sub_(&change.f_mul_scalar(rate)?)?;
+                let _ = velocity.f_mul_scalar_(self.momentum)?.f_add_(&pull)?;
+                add(&mut pull, self.momentum, velocity)?;
+                add(weight, -rate, &pull)?;
             }
             Ok(())
         })
@@ -59,6 +58,25 @@ impl Sgd {
     pub fn velocities(&self) -> &[Tensor] {
         &self.velocities
     }
+}
+
+/// The length of a gradient, over all weights that took part.
+///
+/// # Errors
+/// libtorch refuses.
+pub fn length(gradients: &[Tensor]) -> Result<f64, CsamError> {
+    let lengths = gradients.iter().filter(|gradient| gradient.defined());
+    let lengths = lengths.map(|gradient| gradient.f_norm()?.f_to_kind(Kind::Double)).collect::<Result<Vec<_>, _>>()?;
+    if lengths.is_empty() {
+        return Ok(0.0);
+    }
+    Ok(Tensor::f_stack(&lengths, 0)?.f_norm()?.f_double_value(&[])?)
+}
+
+/// `sum ← sum + factor · tensor`, in place.
+pub(super) fn add(sum: &mut Tensor, factor: f64, tensor: &Tensor) -> Result<(), tch::TchError> {
+    let factor = Tensor::f_full([] as [i64; 0], factor, (sum.kind(), sum.device()))?;
+    sum.f_addcmul_(tensor, &factor).map(drop)
 }
 
 /// Adam on a vector of numbers: the scores of lanes.
@@ -107,11 +125,13 @@ mod tests {
         let mut weights = [Tensor::from_slice(&[1.0f64]), Tensor::from_slice(&[2.0f64])];
         let mut sgd = Sgd::new(&[(&weights[0], 0.1), (&weights[1], 0.0)], 0.9).unwrap();
         let gradient = || Tensor::from_slice(&[0.5f64]);
-        sgd.step(&mut weights, &[gradient(), Tensor::new()], 0.1).unwrap();
+        let first = gradient();
+        sgd.step(&mut weights, vec![first.shallow_clone(), Tensor::new()], 0.1).unwrap();
         // pull 0.6, velocity 0.6, change 0.6 + 0.54
         assert!((weights[0].double_value(&[0]) - (1.0 - 0.114)).abs() < 1e-12);
+        assert!((first.double_value(&[0]) - 1.14).abs() < 1e-12, "all is computed in the gradient's memory");
         assert_eq!(weights[1].double_value(&[0]), 2.0);
-        sgd.step(&mut weights, &[gradient(), gradient()], 0.1).unwrap();
+        sgd.step(&mut weights, vec![gradient(), gradient()], 0.1).unwrap();
         // pull 0.5886, velocity 0.54 + 0.5886, change 0.5886 + 1.01574
         assert!((weights[0].double_value(&[0]) - (0.886 - 0.160434)).abs() < 1e-12);
         assert!((weights[1].double_value(&[0]) - (2.0 - 0.095)).abs() < 1e-12);

@@ -2,6 +2,7 @@
 
 use tch::{Tensor, no_grad};
 
+use super::optimiser;
 use crate::CsamError;
 
 /// What weights were before they were moved.
@@ -14,13 +15,10 @@ pub struct Moved(Vec<Tensor>);
 pub fn ascend(weights: &[Tensor], gradients: &[Tensor], radius: f64) -> Result<Moved, CsamError> {
     no_grad(|| {
         let before = weights.iter().map(copied).collect::<Result<_, _>>()?;
-        let mut squares = 0.0;
-        for gradient in gradients.iter().take(weights.len()).filter(|g| g.defined()) {
-            squares += gradient.f_square()?.f_sum(tch::Kind::Double)?.f_double_value(&[])?;
-        }
-        let scale = radius / (squares.sqrt() + 1e-12);
+        let gradients = &gradients[..weights.len().min(gradients.len())];
+        let scale = radius / (optimiser::length(gradients)? + 1e-12);
         for (weight, gradient) in weights.iter().zip(gradients).filter(|(_, g)| g.defined()) {
-            let _ = weight.shallow_clone().f_add_(&gradient.f_mul_scalar(scale)?)?;
+            optimiser::add(&mut weight.shallow_clone(), scale, gradient)?;
         }
         Ok(Moved(before))
     })

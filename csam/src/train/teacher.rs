@@ -40,6 +40,14 @@ impl Teacher {
         &self.network
     }
 
+    /// From now on reads its weights where another teacher from the same model keeps them.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn share(&mut self, other: &Self) -> Result<(), CsamError> {
+        Ok(self.network.share(&other.network)?)
+    }
+
     /// The units of its answers.
     pub fn units(&self) -> &Units {
         &self.units

@@ -1,8 +1,8 @@
 //! Several threads at one step, each with a part of the batch.
 //!
 //! Small convolutions gain little from threads inside one operator. So the parts of a batch are computed side by side,
-//! each from its beginning to its gradients by one thread, on a copy of the network, and the gradients are averaged in
-//! the order of the parts. Normalisations see the statistics of their own part, as in training on several devices; the
+//! each from its beginning to its gradients by one thread, on a replica of the network that shares its weights, and the
+//! gradients are averaged in the order of the parts. Normalisations see the statistics of their own part, as in training on several devices; the
 //! running statistics are averaged.
 
 use std::{
@@ -69,7 +69,7 @@ impl Part {
     }
 }
 
-/// A copy of the networks for one thread.
+/// The networks for one further thread.
 pub struct Replica {
     /// The network that is trained.
     pub network: Network,
@@ -77,11 +77,23 @@ pub struct Replica {
     pub teacher: Option<Teacher>,
 }
 
-/// The network that is trained, and its copies.
+impl Replica {
+    /// Reads the weights where the team's networks keep them.
+    fn sharing(mut self, network: &Network, teacher: Option<&Teacher>) -> Result<Self, CsamError> {
+        self.network.share(network)?;
+        if let (Some(mine), Some(teacher)) = (&mut self.teacher, teacher) {
+            mine.share(teacher)?;
+        }
+        Ok(self)
+    }
+}
+
+/// The network that is trained, and its replicas.
 pub struct Team<'a> {
     network: &'a Network,
     teacher: Option<&'a Teacher>,
-    /// Tensors may move between threads, but not be shared: each copy is locked by the thread that uses it.
+    /// Tensors may move between threads, but not be shared: each replica, whose tensors are its own although their memory
+    /// is not, is locked by the thread that uses it. No thread writes to what is shared.
     others: Vec<Mutex<Replica>>,
     threads: usize,
 }
@@ -90,17 +102,18 @@ pub struct Team<'a> {
 pub type Work<'a, T> = dyn Fn(&Network, Option<&Teacher>, &mut Part) -> Result<T, CsamError> + Sync + 'a;
 
 impl<'a> Team<'a> {
-    /// A team for the given parallelism; `replica` makes the copies.
+    /// A team for the given parallelism; `replica` lowers the networks again for each further thread.
     ///
     /// # Errors
-    /// A copy cannot be made.
+    /// They cannot be lowered.
     pub fn of(
         network: &'a Network,
         teacher: Option<&'a Teacher>,
         parallelism: Parallelism,
         replica: &dyn Fn() -> Result<Replica, CsamError>,
     ) -> Result<Self, CsamError> {
-        let others = (1..parallelism.parts).map(|_| replica().map(Mutex::new)).collect::<Result<_, _>>()?;
+        let shared = |_| Ok(Mutex::new(replica()?.sharing(network, teacher)?));
+        let others = (1..parallelism.parts).map(shared).collect::<Result<_, CsamError>>()?;
         Ok(Self { network, teacher, others, threads: parallelism.threads })
     }
 
@@ -129,7 +142,7 @@ impl<'a> Team<'a> {
         if self.others.is_empty() {
             return Ok(vec![work(self.network, self.teacher, first)?]);
         }
-        self.others.iter().try_for_each(|other| lock(other).network.follow(self.network))?;
+        self.others.iter().try_for_each(|other| lock(other).network.follow_statistics(self.network))?;
         set_operator_threads(each);
         let outcomes = thread::scope(|scope| {
             let pairs = self.others.iter().zip(rest);
@@ -144,7 +157,7 @@ impl<'a> Team<'a> {
         outcomes
     }
 
-    /// Each copy has moved its statistics by its own part. Equal ones stay what they are to the bit.
+    /// Each replica has moved its statistics by its own part. Equal ones stay what they are to the bit.
     fn average_statistics(&self) -> Result<(), CsamError> {
         let lead = self.network.statistics();
         for (position, other) in self.others.iter().enumerate() {
@@ -164,7 +177,7 @@ fn beside<T>(other: &Mutex<Replica>, part: &mut Part, work: &Work<'_, T>, thread
     work(&replica.network, replica.teacher.as_ref(), part)
 }
 
-/// A copy whose thread panicked is never used again: the panic goes on in the thread that started it.
+/// A replica whose thread panicked is never used again: the panic goes on in the thread that started it.
 fn lock(replica: &Mutex<Replica>) -> MutexGuard<'_, Replica> {
     replica.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -176,7 +189,8 @@ pub struct LossGradients {
     pub loss: f64,
     /// Further numbers for the log.
     pub figures: Figures,
-    /// Gradients of the loss, in an order that is the same for all parts; undefined for what took no part.
+    /// Gradients of the loss, each in memory of its own (see [`backward`](super::weights::backward)), in an order that is
+    /// the same for all parts; undefined for what took no part.
     pub gradients: Vec<Tensor>,
 }
 
@@ -193,14 +207,14 @@ impl LossGradients {
             sum.loss += part.loss;
             sum.figures.iter_mut().zip(part.figures).for_each(|((_, sum), (_, value))| *sum += value);
             for (sum, gradient) in sum.gradients.iter_mut().zip(part.gradients).filter(|(sum, _)| sum.defined()) {
-                *sum = sum.f_add(&gradient)?;
+                let _ = sum.f_add_(&gradient)?;
             }
         }
         if share < 1.0 {
             sum.loss *= share;
             sum.figures.iter_mut().for_each(|(_, value)| *value *= share);
             for gradient in sum.gradients.iter_mut().filter(|gradient| gradient.defined()) {
-                *gradient = gradient.f_mul_scalar(share)?;
+                let _ = gradient.f_mul_scalar_(share)?;
             }
         }
         Ok(sum)

@@ -1,7 +1,9 @@
 //! A network's trained tensors together with their optimiser.
 
+use std::collections::HashSet;
+
 use import::ops::Role;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use super::{checkpoint::State, optimiser::Sgd, sam};
 use crate::{CsamError, network::Network};
@@ -55,26 +57,12 @@ impl Weights {
         gradients
     }
 
-    /// One step of the optimiser; gradients as [`gradients`](Self::gradients) gives them.
+    /// One step of the optimiser; gradients as [`gradients`](Self::gradients) gives them, which are used up.
     ///
     /// # Errors
     /// libtorch refuses.
-    pub fn step(&mut self, gradients: &[Tensor], rate: f64) -> Result<(), CsamError> {
+    pub fn step(&mut self, gradients: Vec<Tensor>, rate: f64) -> Result<(), CsamError> {
         self.sgd.step(&mut self.tensors, gradients, rate)
-    }
-
-    /// The length of a gradient, over all weights.
-    ///
-    /// # Errors
-    /// libtorch refuses.
-    pub fn length(gradients: &[Tensor]) -> Result<f64, CsamError> {
-        let squares = gradients.iter().filter(|gradient| gradient.defined());
-        let squares =
-            squares.map(|gradient| gradient.f_square()?.f_sum(Kind::Double)).collect::<Result<Vec<_>, _>>()?;
-        if squares.is_empty() {
-            return Ok(0.0);
-        }
-        Ok(Tensor::f_stack(&squares, 0)?.f_sum(Kind::Double)?.f_sqrt()?.f_double_value(&[])?)
     }
 
     /// Puts the values alone into a state, without the optimiser's.
@@ -137,9 +125,18 @@ pub fn leaves(network: &Network) -> Vec<Tensor> {
     network.parameters().into_iter().map(|parameter| parameter.tensor).collect()
 }
 
-/// The gradients of one number by leaves; undefined for a leaf that took no part.
+/// The gradients of one number by leaves; undefined for a leaf that took no part. Each is in memory of its own, so that it
+/// can be overwritten: torch gives leaves that are added to each other one gradient, and may repeat one element.
 pub fn backward(loss: &Tensor, leaves: &[Tensor]) -> Result<Vec<Tensor>, CsamError> {
-    Ok(Tensor::f_run_backward(&[loss], leaves, false, false)?)
+    let mut gradients = Tensor::f_run_backward(&[loss], leaves, false, false)?;
+    let mut taken = HashSet::new();
+    for gradient in gradients.iter_mut().filter(|gradient| gradient.defined()) {
+        *gradient = gradient.f_contiguous()?;
+        if !taken.insert(gradient.data_ptr()) {
+            *gradient = sam::copied(gradient)?;
+        }
+    }
+    Ok(gradients)
 }
 
 /// A running average of weights, returned in their place at the end.
@@ -198,5 +195,23 @@ impl Average {
     /// Something is missing or has another shape.
     pub fn load(&mut self, weights: &Weights, state: &State) -> Result<(), String> {
         weights.names.iter().zip(&self.tensors).try_for_each(|(name, t)| state.copy_into(&format!("average/{name}"), t))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_gradient_has_memory_of_its_own() {
+        let leaf = || Tensor::from_slice(&[1.0f32, 2.0]).set_requires_grad(true);
+        let leaves = [leaf(), leaf(), leaf()];
+        // Two leaves get the same gradient, one number repeated.
+        let gradients = backward(&(&leaves[0] + &leaves[1]).sum(None), &leaves).unwrap();
+        assert!(!gradients[2].defined());
+        let _ = gradients[0].get(0).fill_(5.0);
+        let numbers = |at: usize| Vec::<f32>::try_from(&gradients[at]).unwrap();
+        assert_eq!((numbers(0), numbers(1)), (vec![5.0, 1.0], vec![1.0, 1.0]));
     }
 }

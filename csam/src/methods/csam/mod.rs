@@ -29,6 +29,7 @@ use crate::{
         drive,
         drive::Outcome,
         feed::{Recipe, augment},
+        optimiser::length,
         rate, rehearse,
         schedule::Schedule,
         team::{LossGradients, Parallelism, Part, Team},
@@ -320,7 +321,7 @@ impl Phase for MaskSearch<'_> {
         let (still, moved) = (&pair.still, pair.moved.as_ref());
         let mut told = None;
         let team = &self.team;
-        let gradients = self.weights.gradients(search.sam, &mut |first| {
+        let mut gradients = self.weights.gradients(search.sam, &mut |first| {
             let found = team.run(parts, &|network, teacher, part| {
                 let weights = if search.train_weights { leaves(network) } else { Vec::new() };
                 let moved = moved.map(|moved| leaf(moved, device)).transpose()?;
@@ -333,10 +334,10 @@ impl Phase for MaskSearch<'_> {
             Ok(gradients)
         })?;
         let (value, mut figures) = told.unwrap_or_default();
-        let gradient = Weights::length(&gradients)?;
-        let (by_weight, by_mask) = gradients.split_at(self.weights.len());
-        let excess = self.update(step, by_mask, soft.as_ref(), &budgets)?;
-        self.weights.step(by_weight, self.schedule.at(step))?;
+        let gradient = length(&gradients)?;
+        let by_mask = gradients.split_off(self.weights.len());
+        let excess = self.update(step, &by_mask, soft.as_ref(), &budgets)?;
+        self.weights.step(gradients, self.schedule.at(step))?;
         let spent = cost::share(self.context.lanes, self.context.budgets, &self.kept.as_numbers());
         figures.extend([("budget", spent), ("flips", pair.flips as f64), ("lanes", self.kept.count() as f64)]);
         if let Some(excess) = excess {
