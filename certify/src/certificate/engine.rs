@@ -1,6 +1,6 @@
 //! Many images on all threads, within a time.
 //!
-//! Every thread has its own sessions and works on one image at a time: it transforms a batch of draws, runs the models
+//! The threads share the models' weights, and each works on one image at a time: it transforms a batch of draws, runs the models
 //! on it, and goes on until their verdicts stand. On a CPU this keeps every core busy whatever the ratio of transforming
 //! to inference, and an image's result depends neither on the number of threads nor on its neighbours.
 
@@ -57,13 +57,14 @@ pub fn certify(
     let mut chosen = draw::permutation(images.len(), &mut draw::rng(settings.seed, "certify images", 0, 0));
     chosen.truncate(settings.images);
     let available = chosen.len();
-    let probed = probe(task, &chosen)?;
+    let mut bench = Bench::load(task)?;
+    let seconds = probe(&mut bench, task, &chosen)?;
     if let Some(minutes) = settings.minutes {
         let left = 60.0 * minutes - begun.elapsed().as_secs_f64();
-        chosen.truncate(fitting(left, probed.seconds, settings.threads));
+        chosen.truncate(fitting(left, seconds, settings.threads));
     }
-    progress(estimate(task, chosen.len(), probed.seconds));
-    let outcomes = evaluate(task, &chosen, &probed.probabilities, progress)?;
+    progress(estimate(task, chosen.len(), seconds));
+    let outcomes = evaluate(&bench, task, &chosen, progress)?;
     let labelled = images.has_labels();
     let names: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
     let clean = summary::clean(&names, &outcomes)?;
@@ -83,22 +84,14 @@ pub fn certify(
     })
 }
 
-/// What a look at a few images tells.
-struct Probed {
-    /// Whether each model's scores are probabilities.
-    probabilities: Vec<bool>,
-    /// Seconds that one image takes on one thread, with all draws of all laws through all models.
-    seconds: f64,
-}
-
-fn probe(task: Task<'_>, chosen: &[usize]) -> Result<Probed, CertifyError> {
-    let mut bench = Bench::new(task, vec![false; task.subjects.len()])?;
-    let probabilities = bench.look(&chosen[..chosen.len().min(LOOKED_AT)])?;
+/// Looks at a few images; gives the seconds that one takes on one thread, with all draws of all laws through all models.
+fn probe(bench: &mut Bench<'_>, task: Task<'_>, chosen: &[usize]) -> Result<f64, CertifyError> {
+    bench.look(&chosen[..chosen.len().min(LOOKED_AT)])?;
     let mut per_draw = 0.0;
     for law in &task.settings.laws {
         per_draw += bench.time(chosen[0], law)?;
     }
-    Ok(Probed { probabilities, seconds: per_draw * task.settings.draws as f64 })
+    Ok(per_draw * task.settings.draws as f64)
 }
 
 /// Images that fit into some seconds at the most that one can take, at least one so that there is a result.
@@ -121,28 +114,26 @@ fn estimate(task: Task<'_>, images: usize, each: f64) -> Progress {
 
 /// What the threads share.
 struct Queue<'a> {
-    task: Task<'a>,
     chosen: &'a [usize],
-    probabilities: &'a [bool],
     next: AtomicUsize,
     stopped: AtomicBool,
 }
 
 /// Evaluates the chosen images.
 fn evaluate(
+    bench: &Bench<'_>,
     task: Task<'_>,
     chosen: &[usize],
-    probabilities: &[bool],
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<ImageOutcome>, CertifyError> {
     let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let queue = Queue { task, chosen, probabilities, next, stopped };
+    let queue = Queue { chosen, next, stopped };
     let mut outcomes: Vec<(usize, ImageOutcome)> = Vec::with_capacity(chosen.len());
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..task.settings.threads.clamp(1, chosen.len()) {
-            let (queue, sender) = (&queue, sender.clone());
-            scope.spawn(move || queue.work(&sender));
+            let (queue, bench, sender) = (&queue, bench.clone(), sender.clone());
+            scope.spawn(move || queue.work(bench, &sender));
         }
         drop(sender);
         for found in receiver {
@@ -163,11 +154,7 @@ fn evaluate(
 
 impl Queue<'_> {
     /// One thread: takes images until there are none, or an error occurred.
-    fn work(&self, sender: &Sender<Result<(usize, ImageOutcome), CertifyError>>) {
-        let mut bench = match Bench::new(self.task, self.probabilities.to_vec()) {
-            Ok(bench) => bench,
-            Err(error) => return drop(sender.send(Err(error))),
-        };
+    fn work(&self, mut bench: Bench<'_>, sender: &Sender<Result<(usize, ImageOutcome), CertifyError>>) {
         while let Some(position) = self.take() {
             let outcome = bench.image(self.chosen[position]).map(|outcome| (position, outcome));
             let failed = outcome.is_err();

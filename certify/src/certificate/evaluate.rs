@@ -43,7 +43,8 @@ pub(super) struct ImageOutcome {
     pub(super) verdicts: Vec<Vec<ImageVerdict>>,
 }
 
-/// One thread's models.
+/// One thread's models; those of a clone have the same weights.
+#[derive(Clone)]
 pub(super) struct Bench<'a> {
     task: Task<'a>,
     sessions: Vec<OrtSession>,
@@ -52,21 +53,21 @@ pub(super) struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// Loads every model, one thread each. `probabilities` is what [`Self::look`] found.
-    pub(super) fn new(task: Task<'a>, probabilities: Vec<bool>) -> Result<Self, CertifyError> {
+    /// Loads every model, to run on one thread.
+    pub(super) fn load(task: Task<'a>) -> Result<Self, CertifyError> {
         let options = Options { threads: 1, optimise: true };
         let sessions = task.subjects.iter().map(|subject| OrtSession::load(&subject.model, options));
-        Ok(Self { task, sessions: sessions.collect::<Result<_, _>>()?, probabilities })
+        Ok(Self { task, sessions: sessions.collect::<Result<_, _>>()?, probabilities: vec![false; task.subjects.len()] })
     }
 
     /// Finds out which models give probabilities instead of logits, on a few images.
-    pub(super) fn look(&mut self, images: &[usize]) -> Result<Vec<bool>, CertifyError> {
+    pub(super) fn look(&mut self, images: &[usize]) -> Result<(), CertifyError> {
         let pixels = images.iter().map(|image| self.pixels(*image)).collect::<Result<Vec<_>, _>>()?;
         let batch = self.batch(pixels.iter())?;
         self.probabilities = (0..self.sessions.len())
             .map(|subject| Ok(self.scores(subject, &batch)?.are_probabilities()))
             .collect::<Result<_, CertifyError>>()?;
-        Ok(self.probabilities.clone())
+        Ok(())
     }
 
     /// Seconds that one draw of a law costs through all models. The first run of a session takes longer and does not

@@ -3,11 +3,13 @@
 //! The library is the one `ORT_DYLIB_PATH` names, else the one given to [`init`]. One environment lives as long as the
 //! process. No provider is registered, so the CPU one, which is always there, is the only one that can run.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use half::{bf16, f16};
+use ort::AsPointer as _;
 use images::each;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
@@ -93,9 +95,10 @@ impl Kind {
     });
 }
 
-/// A model loaded into ONNX Runtime.
+/// A model loaded into ONNX Runtime. Its clones run side by side on the same weights.
+#[derive(Clone)]
 pub struct OrtSession {
-    session: Loaded,
+    session: Arc<Loaded>,
     model: PathBuf,
     version: String,
     inputs: Vec<Declared>,
@@ -112,7 +115,7 @@ impl OrtSession {
         let fault = |reason: String| CertifyError::Load { runtime: NAME, model: model.to_path_buf(), reason };
         let session = open(model, options).map_err(|error| fault(error.to_string()))?;
         let (inputs, elements) = declared(&session).map_err(fault)?;
-        Ok(Self { session, model: model.to_path_buf(), version, inputs, elements })
+        Ok(Self { session: Arc::new(session), model: model.to_path_buf(), version, inputs, elements })
     }
 
     /// The names of the model's outputs, in order.
@@ -128,11 +131,11 @@ impl Session for OrtSession {
         let names = self.inputs.iter().map(|input| input.name.as_str());
         let places = Fed::places(inputs, names).map_err(fault)?;
         let given = self.inputs.iter().zip(&self.elements).zip(places);
-        let given =
-            given.map(|((input, element), place)| Ok((input.name.as_str(), as_input(&inputs[place], *element)?)));
+        let given = given.map(|((_, element), place)| as_input(&inputs[place], *element));
         let given = given.collect::<Result<Vec<_>, ort::Error>>().map_err(|error| fault(error.to_string()))?;
-        let outputs = self.session.run(given).map_err(|error| fault(error.to_string()))?;
-        outputs.into_iter().map(|(name, value)| as_output(name, &value).map_err(&fault)).collect()
+        let outputs = run(&self.session, &given).map_err(|error| fault(error.to_string()))?;
+        let names = self.session.outputs().iter().map(Outlet::name);
+        names.zip(&outputs).map(|(name, value)| as_output(name, value).map_err(&fault)).collect()
     }
 
     fn inputs(&self) -> &[Declared] {
@@ -160,6 +163,43 @@ pub(crate) fn open(model: &Path, options: Options) -> Result<Loaded, ort::Error>
         .with_no_environment_execution_providers()?
         .with_log_level(LogLevel::Error)?
         .commit_from_file(model)
+}
+
+/// Runs a session, which other threads may be running too, on a value for each of its inputs; gives one for each output.
+///
+/// `ort` asks for an exclusive reference to run a session, since several providers cannot run side by side. The one for
+/// the processor can, and no other is here: a run is stateless, its memory is its own, and what a session learns of memory
+/// in its first runs is behind a lock.
+fn run(session: &Loaded, given: &[SessionInputValue<'_>]) -> Result<Vec<DynValue>, ort::Error> {
+    let texts = |outlets: &[Outlet]| outlets.iter().map(|outlet| CString::new(outlet.name())).collect::<Result<_, _>>();
+    let names: Vec<CString> = texts(session.inputs()).map_err(ort::Error::wrap)?;
+    let wanted: Vec<CString> = texts(session.outputs()).map_err(ort::Error::wrap)?;
+    let pointers = |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
+    let (named, asked) = (pointers(&names), pointers(&wanted));
+    let values: Vec<_> = given.iter().map(|value| value.ptr()).collect();
+    let mut found = vec![ptr::null_mut(); wanted.len()];
+    let count = named.len().min(values.len());
+    // SAFETY: the session, the values and the names outlive the call; each list is as long as is said; the list of outputs
+    // holds null, for which the runtime allocates. Why the session may be running elsewhere is said above.
+    unsafe {
+        let status = (ort::api().Run)(
+            session.ptr().cast_mut(),
+            ptr::null(),
+            named.as_ptr(),
+            values.as_ptr(),
+            count,
+            asked.as_ptr(),
+            asked.len(),
+            found.as_mut_ptr(),
+        );
+        ort::Error::result_from_status(status)?;
+    }
+    let taken = found.into_iter().map(|value| {
+        let value = NonNull::new(value).ok_or_else(|| ort::Error::new("an output was not computed"))?;
+        // SAFETY: the runtime has just made the value with the session's allocator, and nobody else has it.
+        Ok(unsafe { DynValue::from_ptr(value, Some(session.allocator())) })
+    });
+    taken.collect()
 }
 
 /// The inputs, and their elements' types.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use certify::CertifyError;
 use certify::agreement::compare::compare;
 use certify::latency::{Effort, Latency, Speedup, compare as compare_latency};
-use certify::runtimes::{Batch, Element, Feed, Kind, Options, Values, load};
+use certify::runtimes::ort::OrtSession;
+use certify::runtimes::{Batch, Element, Feed, Kind, Options, Session, Values, load};
 use fixtures::{
     models::{Builder, Dim, int, small, tensors},
     needs,
@@ -38,6 +39,29 @@ fn both_runtimes_agree_on_every_small_model_at_any_batch() {
             }
         }
     }
+}
+
+#[test]
+fn clones_of_a_session_run_side_by_side_and_give_what_one_gives_alone() {
+    if !needs::onnx_runtime() {
+        return;
+    }
+    let models = Models::new();
+    let path = models.file("residual.onnx", &small::residual());
+    let batches: Vec<Batch> = (1..9).map(|n| noise(&SAMPLE, n)).collect();
+    let mut alone = OrtSession::load(&path, Options::default()).unwrap();
+    let expected: Vec<_> = batches.iter().map(|batch| alone.run(batch).unwrap()).collect();
+    let session = OrtSession::load(&path, Options::default()).unwrap();
+    std::thread::scope(|scope| {
+        for first in 0..4 {
+            let (mut own, batches, expected) = (session.clone(), &batches, &expected);
+            scope.spawn(move || {
+                for at in (first..first + 40).map(|at| at % batches.len()) {
+                    assert_eq!(own.run(&batches[at]).unwrap(), expected[at]);
+                }
+            });
+        }
+    });
 }
 
 #[test]
