@@ -57,7 +57,11 @@ impl<'a> Bench<'a> {
     pub(super) fn load(task: Task<'a>) -> Result<Self, CertifyError> {
         let options = Options { threads: 1, optimise: true };
         let sessions = task.subjects.iter().map(|subject| OrtSession::load(&subject.model, options));
-        Ok(Self { task, sessions: sessions.collect::<Result<_, _>>()?, probabilities: vec![false; task.subjects.len()] })
+        Ok(Self {
+            task,
+            sessions: sessions.collect::<Result<_, _>>()?,
+            probabilities: vec![false; task.subjects.len()],
+        })
     }
 
     /// Finds out which models give probabilities instead of logits, on a few images.

@@ -9,8 +9,8 @@ use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use half::{bf16, f16};
-use ort::AsPointer as _;
 use images::each;
+use ort::AsPointer as _;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
