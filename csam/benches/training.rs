@@ -11,7 +11,10 @@ use std::{
 };
 
 use clap::Parser;
-use images::preprocess::{Preprocess, Resize};
+use images::{
+    intake::Intake,
+    preprocess::{Preprocess, Resize},
+};
 use import::Model;
 use serde_json::{Value, json};
 
@@ -64,12 +67,13 @@ fn main() {
 /// A training that changes next to nothing, so that it goes on whatever it is given.
 fn job(args: &Args, out: PathBuf) -> Value {
     let model = Model::open(&args.model).unwrap();
-    let input = model.graph.value(model.graph.inputs[0]);
+    let value = model.graph.value(model.graph.inputs[0]);
     let shape: Vec<Option<usize>> =
-        input.shape.as_ref().unwrap().iter().map(|extent| extent.value()?.try_into().ok()).collect();
-    let input = Preprocess { resize: Resize::Exact, ..Preprocess::infer(&shape).unwrap() };
+        value.shape.as_ref().unwrap().iter().map(|extent| extent.value()?.try_into().ok()).collect();
+    let preprocess = Preprocess { resize: Resize::Exact, ..Preprocess::infer(&shape).unwrap() };
+    let inputs = Intake::of_pictures(&value.name, preprocess);
     json!({
-        "model": args.model, "data": args.data, "threads": args.threads, "out": out, "input": input,
+        "model": args.model, "data": args.data, "threads": args.threads, "out": out, "inputs": inputs,
         "tune": {
             "epochs": 1e6, "batch": args.batch, "rate": 1e-9, "validate": 0.0,
             "transformed": args.transformed, "augment": args.transformed > 0.0,

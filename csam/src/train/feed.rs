@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     fn samples() -> (Arc<Samples>, Recipe) {
-        let input = Preprocess::infer(&[None, Some(3), Some(32), Some(32)]).unwrap();
+        let input = Intake::of_pictures("x", Preprocess::infer(&[None, Some(3), Some(32), Some(32)]).unwrap());
         let pictures = images::procedural::dataset(1).divide(&Default::default()).unwrap().training.unwrap().train;
         (Arc::new(Samples::when_asked(&pictures, &input, true).unwrap()), Recipe::plain(3, 16))
     }
