@@ -75,7 +75,8 @@ impl Setup {
     /// Something cannot be opened, or the pictures do not fit the network.
     pub fn of(job: &Job, reading: Reading, events: &mut Events) -> Result<Self, CsamError> {
         let device = session::device(job.device)?;
-        let subject = Subject::open(&job.model, &job.shapes)?;
+        let shapes: BTreeMap<_, _> = job.shapes.iter().cloned().collect();
+        let subject = Subject::open(&job.model, &shapes)?;
         let training = data::open_for(&job.data, &job.inputs)?.divide(&job.division)?.training?;
         let train = match reading {
             Reading::Some(most) => some(&training.train, most, job.seed),
@@ -93,7 +94,7 @@ impl Setup {
             events.note("augmentation and transformations are about pictures, and none is fed: they are left out");
         }
         let lanes = Lanes::of(&subject.model.graph, &job.keep);
-        Ok(Self { lanes, subject, train, training, laws: laws(job)?, device, shapes: job.shapes.clone() })
+        Ok(Self { lanes, subject, train, training, laws: laws(job)?, device, shapes })
     }
 
     /// Reads the pictures to watch the training by.

@@ -68,3 +68,15 @@ fn a_type_that_torch_has_not_is_refused_by_name() {
     let error = check(&job, recorder.events(), recorder.stop.clone()).unwrap_err().to_string();
     assert!(error.contains("`board` holds U32"), "{error}");
 }
+
+#[test]
+fn a_job_says_the_sizes_that_a_file_leaves_open() {
+    let bench = Bench::new("open-sides");
+    let changes = json!({ "shapes": [["x", [1, 3, 8, 8]]], "tune": { "batch": 12 }, "search": { "rounds": 2 } });
+    let job = bench.random_job("out", &[("x", &[3, 8, 8], "normal")], changes);
+    let recorder = Recorder::default();
+    check(&job, recorder.events(), recorder.stop.clone()).unwrap();
+    let wrong = bench.random_job("out", &[("x", &[3, 8, 8], "normal")], json!({ "shapes": [["x", [1, 4, 8, 8]]] }));
+    let error = check(&wrong, recorder.events(), recorder.stop.clone()).unwrap_err().to_string();
+    assert!(error.contains("declared as [batch, 3, height, width]"), "{error}");
+}

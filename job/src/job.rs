@@ -1,6 +1,6 @@
 //! A job as it stands in its JSON file.
 
-use std::{collections::BTreeMap, fs, path::Path, path::PathBuf};
+use std::{fs, path::Path, path::PathBuf};
 
 use images::{data::Choice, intake::Intake};
 use schemars::JsonSchema;
@@ -30,7 +30,7 @@ pub struct Job {
     pub inputs: Intake,
     /// Sizes of inputs that the file leaves open, by name; the empty name is the only input.
     #[serde(default)]
-    pub shapes: BTreeMap<String, Vec<i64>>,
+    pub shapes: Vec<(String, Vec<i64>)>,
     /// What may remain: `macs=50%`, `params=1.2M`, `channels=50%`.
     #[serde(default)]
     pub budget: Vec<String>,

@@ -24,7 +24,7 @@ impl Settings {
             division: self.division(),
             labels: self.labels(),
             inputs: inputs.clone(),
-            shapes: self.sizes()?.shapes,
+            shapes: self.sizes()?.shapes.into_iter().collect(),
             budget: self.to.clone().unwrap_or_default(),
             keep: self.keep().to_vec(),
             search: self.search_with_task(),
