@@ -234,8 +234,8 @@ impl Network {
     /// # Errors
     /// When the other one was lowered from something else.
     pub fn follow_statistics(&self, other: &Self) -> Result<(), NetworkError> {
-        let pairs = self.leaves.iter().zip(&other.leaves).filter(|(leaf, _)| leaf.role.is_statistic());
-        no_grad(|| pairs.map(|(mine, theirs)| Ok(mine.tensor.shallow_clone().f_copy_(&theirs.tensor)?)).collect())
+        let mut pairs = self.leaves.iter().zip(&other.leaves).filter(|(leaf, _)| leaf.role.is_statistic());
+        no_grad(|| pairs.try_for_each(|(mine, theirs)| Ok(mine.tensor.shallow_clone().f_copy_(&theirs.tensor)?)))
     }
 
     /// Every stored tensor that differs from the file, in its own type, with inserted normalisations folded back.
