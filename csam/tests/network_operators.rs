@@ -211,6 +211,8 @@ fn functions_of_one_operand() {
         plain("LeakyRelu").float("alpha", 0.3),
         plain("Elu").float("alpha", 0.7),
         plain("Celu").float("alpha", 0.7),
+        Single::new("Affine", 1, &image()).float("alpha", 0.7).float("beta", 0.2),
+        Single::new("ThresholdedRelu", 7, &image()).float("alpha", 0.3),
         plain("Selu").float("alpha", 1.1).float("gamma", 0.9),
         plain("HardSigmoid").float("alpha", 0.7).float("beta", 0.3),
         plain("Cast").int("to", 7).gives(DType::I64),
@@ -264,6 +266,8 @@ fn pixels_and_channels() {
         Single::new("GridSample", 16, &image()).constant(&[2, 5, 3, 2], 0.0),
         Single::new("GridSample", 16, &image()).constant(&[2, 5, 3, 2], 0.3).text("padding_mode", "border"),
         Single::new("GridSample", 16, &image()).constant(&[2, 5, 3, 2], 0.3).int("align_corners", 1),
+        Single::new("Crop", 1, &image()).ints("border", &[1, 2, 3, 0]),
+        Single::new("Crop", 1, &image()).ints("border", &[1, 2, 0, 0]).ints("scale", &[5, 4]),
         Single::new("Col2Im", 18, &[2, 8, 12]).integers(&[4, 5]).integers(&[2, 2]),
     ]);
 }

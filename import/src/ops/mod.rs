@@ -49,6 +49,7 @@ pub use resize::scaled;
 pub use role::{FanIn, Role};
 pub use row::{CostOf, Counts, Fold, Infer, KeptOn, LanesOf, NEWEST_OPSET, OpRow, Resized, Rewrite};
 pub use shape::constant_value;
+pub use space::cropped;
 
 use crate::graph::{Graph, Node, RowId};
 

@@ -1,13 +1,16 @@
 //! Pixels to channels and back, and sampling at given positions: DepthToSpace, SpaceToDepth, GridSample.
 
 use super::row::{CostView, Fact, InferView, OpRow};
-use crate::graph::{Dim, Refusal, product};
+use crate::graph::{Dim, Node, Refusal, product};
 use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("DepthToSpace", &[1, 11, 13, 28], depth_infer, depth_lanes).cost(CostView::free),
     OpRow::new("SpaceToDepth", &[1, 13, 28], space_infer, space_lanes).cost(CostView::free),
     OpRow::new("GridSample", &[16, 20, 22], sample_infer, sample_lanes),
+    // Of the preprocessing that converters wrote before the standard had a word for it.
+    OpRow::new("ImageScaler", &[1], like_data, scaled_lanes),
+    OpRow::new("Crop", &[1], crop_infer, crop_lanes).cost(CostView::free),
     OpRow::new("AffineGrid", &[20], grid_infer, LaneView::opaque),
     OpRow::new("Col2Im", &[18], image_infer, LaneView::opaque),
 ];
@@ -91,6 +94,51 @@ fn sample_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     }
     let shape = [&data[..2], &grid[1..grid.len() - 1]].concat();
     view.like_first(Some(shape))
+}
+
+fn like_data(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    view.like_first(view.shape(0).map(<[Dim]>::to_vec))
+}
+
+/// Every channel is moved by a number of its own, which an attribute holds.
+fn scaled_lanes(view: &mut LaneView) {
+    LaneView::along(view, 1);
+}
+
+/// What a Crop takes from an image: the first row and column, and how many there are.
+pub fn cropped(node: &Node, height: i64, width: i64) -> Option<[(i64, i64); 2]> {
+    let [left, top, right, bottom] = node.ints("border")?[..] else { return None };
+    let rest = |size: i64, before: i64, after: i64| size.checked_sub(before)?.checked_sub(after);
+    let (rows, columns) = match node.ints("scale") {
+        Some(&[rows, columns]) => (rows, columns),
+        Some(_) => return None,
+        None => (rest(height, top, bottom)?, rest(width, left, right)?),
+    };
+    let inside = |start: i64, count: i64, size: i64| {
+        start >= 0 && count > 0 && start.checked_add(count).is_some_and(|end| end <= size)
+    };
+    (inside(top, rows, height) && inside(left, columns, width)).then_some([(top, rows), (left, columns)])
+}
+
+fn crop_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let Some([batch, channels, height, width]) = view.shape(0) else { return view.like_first(None) };
+    let (batch, channels) = (batch.clone(), channels.clone());
+    let (Some(height), Some(width)) = (height.value(), width.value()) else {
+        let shape = vec![batch, channels, view.fresh(), view.fresh()];
+        return view.like_first(Some(shape));
+    };
+    let [(_, rows), (_, columns)] = cropped(view.node, height, width)
+        .ok_or_else(|| view.contradiction(format!("its border does not fit {height} rows of {width}")))?;
+    view.like_first(Some(vec![batch, channels, Dim::known(rows), Dim::known(columns)]))
+}
+
+fn crop_lanes(view: &mut LaneView) {
+    let (Some(data), Some(mut output)) = (view.layout(0), view.plain_output()) else { return LaneView::opaque(view) };
+    view.fix_from(&data, 2);
+    for (to, from) in output.iter_mut().zip(data).take(2) {
+        *to = from;
+    }
+    view.set(0, output);
 }
 
 /// Sizes `[N, C, …]` give positions `[N, …, axes]`.

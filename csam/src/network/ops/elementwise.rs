@@ -63,6 +63,11 @@ pub(super) const ROWS: &[Row] = &[
         Ok(pure(move |x| x.at(0)?.f_mul(&x.at(0)?.f_gt(alpha)?)))
     }),
     Row::new("Shrink", shrink),
+    Row::new("Affine", |view| {
+        let [scale, shift] =
+            [("alpha", 1.0), ("beta", 0.0)].map(|(name, usual)| f64::from(view.node.float_or(name, usual)));
+        Ok(pure(move |x| x.at(0)?.f_mul_scalar(scale)?.f_add_scalar(shift)))
+    }),
     Row::new("HardSwish", |_| unary(Tensor::f_hardswish)),
     Row::new("HardSigmoid", |view| {
         let alpha = f64::from(view.node.float_or("alpha", 0.2));

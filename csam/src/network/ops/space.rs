@@ -1,15 +1,18 @@
 //! Pixels to channels and back, sampling at given positions, and windows put back together.
 
+use import::ops::cropped;
 use tch::{TchError, Tensor};
 
 use super::{Lowered, Row};
-use crate::network::op::{Torch, pure};
+use crate::network::op::{Torch, along, pure};
 use crate::network::view::View;
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("DepthToSpace", depth_to_space),
     Row::new("SpaceToDepth", space_to_depth),
     Row::new("GridSample", grid_sample),
+    Row::new("ImageScaler", image_scaler),
+    Row::new("Crop", crop),
     Row::new("AffineGrid", affine_grid),
     Row::new("Col2Im", windows_to_image),
 ];
@@ -66,6 +69,28 @@ fn grid_sample(view: &View) -> Lowered {
     };
     let corners = view.node.int_or("align_corners", 0) != 0;
     Ok(pure(move |x| x.at(0)?.f_grid_sampler(x.at(1)?, mode, beyond, corners)))
+}
+
+/// `scale · x` and a number of its own for every channel.
+fn image_scaler(view: &View) -> Lowered {
+    let scale = f64::from(view.node.float_or("scale", 1.0));
+    let bias = view.node.proto.floats("bias").unwrap_or_default().to_vec();
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let bias = Tensor::f_from_slice(&bias)?.f_to_device(data.device())?;
+        data.f_mul_scalar(scale)?.f_add(&along(&bias, 1, data.dim())?)
+    }))
+}
+
+fn crop(view: &View) -> Lowered {
+    let node = view.node.clone();
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let (_, _, height, width) = images(data)?;
+        let unfit = || TchError::Shape(format!("its border does not fit {:?}", data.size()));
+        let [(top, rows), (left, columns)] = cropped(&node, height, width).ok_or_else(unfit)?;
+        data.f_narrow(2, top, rows)?.f_narrow(3, left, columns)
+    }))
 }
 
 /// The positions that an affine map sends an image's pixels to.
