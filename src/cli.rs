@@ -1,10 +1,9 @@
 //! What can be said on the command line. The flags themselves are in [`crate::settings::flags`], shared by commands.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::commands::{certify, doctor, eval, inspect, prune, runtime, slim, train, verify};
+use crate::shared::Shared;
 
 /// Makes a third-party ONNX network smaller, with evidence of what it kept.
 #[derive(Debug, Parser)]
@@ -16,33 +15,6 @@ pub(crate) struct Cli {
     pub(crate) shared: Shared,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Flags of every command.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Shared {
-    /// Settings file; `espalier.toml` in the working folder is read when there is one.
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
-    pub(crate) config: Option<PathBuf>,
-    /// Results as text, or as one JSON document on stdout.
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Everywhere")]
-    pub(crate) format: Format,
-    /// No progress and no notes on stderr.
-    #[arg(short, long, global = true, help_heading = "Everywhere")]
-    pub(crate) quiet: bool,
-    /// Say more: the causes behind an error, what a child process said.
-    #[arg(short, long, global = true, help_heading = "Everywhere")]
-    pub(crate) verbose: bool,
-}
-
-/// The form of results on stdout.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs: one document with a schema version.
-    Json,
 }
 
 /// The commands.

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::output::complain;
 use crate::scratch;
+use crate::stderr::complain;
 use crate::system::{self, Process};
 
 /// The user asked to stop. Leads to exit status 130.

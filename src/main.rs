@@ -28,6 +28,8 @@ mod report;
 mod run;
 mod scratch;
 mod settings;
+mod shared;
+mod stderr;
 mod subject;
 mod system;
 mod target;

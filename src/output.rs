@@ -11,8 +11,9 @@ use import::proto::is_standard_output;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::cli::{Format, Shared};
 use crate::interrupt::Interrupted;
+use crate::shared::{Format, Shared};
+use crate::stderr::complain;
 
 /// The version of every JSON document.
 pub(crate) const SCHEMA: u32 = 1;
@@ -104,11 +105,6 @@ pub(crate) fn usage(message: &clap::Error) -> ExitCode {
     // A closed pipe is the only likely failure, and nobody is left to tell.
     let _ = message.print();
     if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
-}
-
-/// Writes a line to stderr; when that is closed, nothing can be said.
-pub(crate) fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn print(text: &str) -> Result<()> {

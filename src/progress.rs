@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::cli::Shared;
 use crate::numbers;
-use crate::output::complain;
+use crate::shared::Shared;
+use crate::stderr::complain;
 
 /// Plain lines come at most this often.
 const LINE_EVERY: Duration = Duration::from_secs(10);

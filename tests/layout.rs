@@ -6,9 +6,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use fixtures::arrows::{Module, arrows, circle, modules};
 use toml::{Table, Value};
 
 /// Each package, and the packages of this workspace that it may depend on.
@@ -37,6 +38,19 @@ const TORCH_CRATES: [&str; 2] = ["tch", "torch-sys"];
 fn rooms_depend_only_as_drawn() {
     let wrong: Vec<String> = manifests().values().flat_map(wrong_arrows).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The command line's rooms stand one above the other, its commands each by itself.
+#[test]
+fn no_two_rooms_of_the_command_line_know_each_other() {
+    let files = arrows(&modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")));
+    assert!(files.len() > 100, "only {} arrows were found", files.len());
+    let room = |module: Module| {
+        let depth = if module[0] == "commands" { 2 } else { 1 };
+        module.into_iter().take(depth).collect::<Module>()
+    };
+    let rooms: BTreeSet<(Module, Module)> = files.into_iter().map(|(from, to)| (room(from), room(to))).collect();
+    assert_eq!(circle(&rooms.into_iter().filter(|(from, to)| from != to).collect()), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use certify::certificate::{Certificate, Subject as Named, certify};
 use clap::Args;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::evidence;
 use crate::freed::runnable;
 use crate::numbers::{or_absent, percent};

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Context;
+use super::context::Context;
 use crate::library;
 use crate::machine::{Machine, cores};
 use crate::output::Outcome;

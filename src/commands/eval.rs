@@ -10,7 +10,7 @@ use clap::Args;
 use images::intake::Intake;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::evidence;
 use crate::freed::runnable;
 use crate::numbers::percent;

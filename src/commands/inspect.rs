@@ -10,7 +10,7 @@ use import::lanes::{Group, Lanes};
 use import::proto::onnx;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::numbers::bytes;
 use crate::output::Outcome;
 use crate::report::grid;

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod certify;
+mod context;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod inspect;
@@ -12,23 +13,14 @@ pub(crate) mod verify;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command, Shared};
+use self::context::Context;
+use crate::cli::{Cli, Command};
 use crate::interrupt;
 use crate::library;
 use crate::output::{Console, Outcome};
 use crate::progress::Progress;
 use crate::run::RESUME;
 use crate::scratch;
-
-/// What every command gets.
-pub(crate) struct Context {
-    /// The flags of every command.
-    pub(crate) shared: Shared,
-    /// Where results go.
-    pub(crate) told: Console,
-    /// Where progress goes.
-    pub(crate) progress: Progress,
-}
 
 /// Does what was asked.
 ///

@@ -11,7 +11,7 @@ use import::lanes::{Kept, Plan, allocate, score};
 use job::MethodName;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::freed;
 use crate::gate::{self, Exact, Gate, Left};
 use crate::output::Outcome;

@@ -11,7 +11,7 @@ use job::Job;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::Context;
+use super::context::Context;
 use super::prune::splice;
 use crate::digest;
 use crate::machine::Machine;

@@ -8,7 +8,7 @@ use certify::agreement::verify::Agreement;
 use clap::Args;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::evidence;
 use crate::numbers::small;
 use crate::output::Outcome;

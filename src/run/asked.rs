@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 
 use super::{Begun, Given, SETTINGS, Start};
-use crate::cli::Shared;
 use crate::settings::flags;
+use crate::shared::Shared;
 
 /// What the words of a command come to.
 #[derive(Clone, Debug, PartialEq)]

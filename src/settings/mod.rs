@@ -34,11 +34,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use toml::Table;
 
-use crate::cli::Shared;
 use crate::inputs::{self, Feed, Sizes};
 use crate::machine;
 use crate::numbers;
 use crate::pictures::Pictures;
+use crate::shared::Shared;
 
 /// The file that is read where no other is named.
 const FILE: &str = "espalier.toml";
@@ -343,7 +343,7 @@ mod tests {
     use ::job::MethodName;
 
     use super::*;
-    use crate::cli::Format;
+    use crate::shared::Format;
 
     fn shared(config: Option<&Path>) -> Shared {
         Shared { config: config.map(Path::to_path_buf), format: Format::Text, quiet: false, verbose: false }

@@ -12,7 +12,7 @@ use clap::Args;
 use import::lanes::Plan;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::digest;
 use crate::freed;
 use crate::machine::Machine;
