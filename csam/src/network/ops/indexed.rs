@@ -57,6 +57,9 @@ fn scatter_elements(view: &View) -> Lowered {
 /// Places in row-major order of elements that keep their own index on every axis but one.
 fn element_places(indices: &Tensor, axis: i64, size: &[i64]) -> Torch<Tensor> {
     let rank = size.len();
+    if indices.dim() != rank {
+        return Err(TchError::Shape(format!("indices of shape {:?} into {size:?}", indices.size())));
+    }
     let at = if axis < 0 { axis + rank as i64 } else { axis } as usize;
     let mut places = indices.f_zeros_like()?;
     for (axis, &extent) in size.iter().enumerate() {
