@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use certify::agreement::verify::{Agreement, HALF, Tolerance, verify};
+use certify::agreement::verify::{Agreement, Asked, HALF, Tolerance, verify};
 use certify::latency::{Compared, Effort, compare};
 use certify::runtimes::child::{Launcher, Program};
 use certify::runtimes::{Batch, Kind, Pieces};
@@ -57,14 +57,15 @@ pub(crate) fn agreement(
     settings: &Settings,
     progress: &Progress,
 ) -> Result<Agreement> {
-    let kinds = settings.verify.runtimes.as_deref().unwrap_or(&Kind::ALL);
+    let named = settings.verify.runtimes.as_deref();
+    let asked = Asked { kinds: named.unwrap_or(&Kind::ALL), by_name: named.is_some() };
     let tolerance = Tolerance { relative: settings.verify.tolerance, outputs: half_outputs(model, settings) };
     let launcher = launcher(settings.threads())?;
     let declared = model.graph.batch().and_then(|batch| batch.value()).and_then(|batch| usize::try_from(batch).ok());
     let at_once = settings.verify.at_once.unwrap_or(AT_ONCE).max(1);
     let one_by_one = inputs.is_one_by_one().then_some(1);
     let pieces = one_by_one.or(declared).map_or(Pieces::AtMost(at_once), Pieces::Exactly);
-    Ok(verify(path, kinds, inputs, pieces, &launcher, &tolerance, &mut shown(progress, "verify"))?)
+    Ok(verify(path, asked, inputs, pieces, &launcher, &tolerance, &mut shown(progress, "verify"))?)
 }
 
 /// Outputs of another type that half precision computes all the same, with what is allowed for it: a file may take and

@@ -128,18 +128,22 @@ pub(crate) struct Reached {
 }
 
 impl Subject {
-    /// Opens a model, with sizes that it leaves open; stored tensors whose name contains one of `keep` stay whole.
+    /// Opens a model, with sizes that it leaves open; stored tensors whose name contains one of `keep`, and
+    /// values of that name, stay whole.
     ///
     /// # Errors
     /// When the file is no readable model, or has no such input, or something that is to be kept is not in it.
     pub(crate) fn open(path: &Path, keep: &[String], sizes: &InputSizes) -> Result<Self> {
         let model = Model::from_file(ModelFile::open(path)?, sizes)?;
         let named = |text: &String| {
-            model.graph.stored.iter().any(|stored| model.graph.value(stored.value).name.contains(text.as_str()))
+            let stored = model.graph.stored.iter().map(|stored| &model.graph.value(stored.value).name);
+            stored.into_iter().any(|name| name.contains(text.as_str()))
+                || model.graph.values.iter().any(|value| value.name == *text)
         };
         if let Some(nothing) = keep.iter().find(|text| !named(text)) {
             return Err(anyhow!(
-                "no stored tensor has `{nothing}` in its name, so --keep keeps nothing; `espalier inspect` lists them"
+                "no stored tensor has `{nothing}` in its name, and no value is named so: --keep and --until name what is there; \
+                 `espalier inspect` lists it"
             ));
         }
         let (path, lanes) = (path.to_path_buf(), OnceLock::new());

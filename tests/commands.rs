@@ -69,18 +69,18 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn a_runtime_that_is_missing_fails_the_check_and_the_others_are_reported() {
+fn a_runtime_that_is_missing_fails_the_check_where_it_was_named() {
     let place = Place::new();
     let (model, data) = (place.model("chain"), place.pictures("pictures"));
-    let output = place
-        .espalier(&["verify", &model, "--data", &data, "--format", "json"])
-        .env("ESPALIER_TORCH", "/nonexistent/espalier-torch")
-        .output()
-        .unwrap();
-    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{document}");
-    assert_eq!(document["findings"][0]["runtime"], "torch");
-    assert_eq!(document["pairs"][0]["passed"], true, "{document}");
+    for (named, status) in [(&["--runtimes", "ort,tract,torch"][..], 1), (&[], 0)] {
+        let verify = ["verify", &model, "--data", &data, "--format", "json"];
+        let mut command = place.espalier(&[&verify[..], named].concat());
+        let output = command.env("ESPALIER_TORCH", "/nonexistent/espalier-torch").output().unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{document}");
+        assert_eq!(document["findings"][0]["runtime"], "torch");
+        assert_eq!(document["pairs"][0]["passed"], true, "{document}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use import::{
     Model, Tensor as Stored,
-    lanes::{Budget, Fill as PlanFill, Kept, Lanes, Plan, Replacement, TensorShape, score},
+    lanes::{Budget, Fill as PlanFill, Kept, Plan, Replacement, TensorShape, score},
 };
 use job::{Fill, Job, MethodName};
 use serde_json::json;
@@ -52,7 +52,7 @@ pub fn search(job: &Job, mut events: Events, stop: Stop) -> Result<(), CsamError
     }
     let tensors = replaced(&network, &choice, &mut plan)?;
     write_plan(&job.out, &plan, &tensors)?;
-    finish(job, &setup.lanes, &budgets, &choice, &mut clock);
+    finish(job, &setup, &budgets, &choice, &mut clock);
     Ok(())
 }
 
@@ -179,7 +179,8 @@ fn fill(model: &Model, reader: &import::lanes::Reader, mean: &Tensor, kept: &Kep
     Ok(PlanFill { node: node.index, tensor: weight.unwrap_or_default(), axis: reader.weight_axis, means })
 }
 
-fn finish(job: &Job, lanes: &Lanes, budgets: &[Budget], choice: &Choice, clock: &mut Clock) {
+fn finish(job: &Job, setup: &Setup, budgets: &[Budget], choice: &Choice, clock: &mut Clock) {
+    let lanes = &setup.lanes;
     let (kept, dense) = (choice.kept.as_numbers(), vec![1.0; lanes.lanes.len()]);
     let share = |budget: &Budget| budget.spent(lanes, &kept) / budget.spent(lanes, &dense);
     let met: Vec<_> =
@@ -194,6 +195,8 @@ fn finish(job: &Job, lanes: &Lanes, budgets: &[Budget], choice: &Choice, clock: 
         "params": lanes.cost.params(&kept) / lanes.cost.params(&dense),
         "budgets": met,
         "trained": choice.trained,
+        "learned": setup.subject.learned,
+        "left": setup.subject.left.as_ref().map(ToString::to_string),
         "out": job.out,
     }));
 }

@@ -76,7 +76,7 @@ impl Setup {
     pub fn of(job: &Job, reading: Reading, events: &mut Events) -> Result<Self, CsamError> {
         let device = session::device(job.device)?;
         let shapes: BTreeMap<_, _> = job.shapes.iter().cloned().collect();
-        let subject = Subject::open(&job.model, &shapes)?;
+        let subject = Subject::open(&job.model, &shapes, &job.until)?;
         let training = data::open_for(&job.data, &job.inputs)?.divide(&job.division)?.training?;
         let train = match reading {
             Reading::Some(most) => some(&training.train, most, job.seed),
@@ -84,6 +84,9 @@ impl Setup {
         };
         let train = read(&train, job, reading)?;
         let subject = subject.checked(&train, device)?;
+        if let Some(left) = &subject.left {
+            events.note(&left.to_string());
+        }
         if let Some(images) = subject.at_once {
             events.note(&format!(
                 "the model takes {images} image(s) at a time and cannot be freed of that: a step runs them one after \
@@ -93,7 +96,7 @@ impl Setup {
         if job.inputs.picture().is_none() && (job.tune.augment || job.tune.transformed > 0.0) {
             events.note("augmentation and transformations are about pictures, and none is fed: they are left out");
         }
-        let lanes = Lanes::of(&subject.model.graph, &job.keep);
+        let lanes = Lanes::of(&subject.model.graph, &[&job.keep[..], &job.until].concat());
         Ok(Self { lanes, subject, train, training, laws: laws(job)?, device, shapes })
     }
 
@@ -117,7 +120,8 @@ impl Setup {
     pub fn check_keep(&self, job: &Job) -> Result<(), CsamError> {
         let graph = &self.subject.model.graph;
         let names: Vec<&str> = graph.stored.iter().map(|stored| graph.value(stored.value).name.as_str()).collect();
-        match job.keep.iter().find(|pattern| !names.iter().any(|name| name.contains(pattern.as_str()))) {
+        let keeps = |pattern: &String| names.iter().any(|name| name.contains(pattern.as_str()));
+        match job.keep.iter().find(|pattern| !keeps(pattern)) {
             Some(pattern) => Err(CsamError::KeepsNothing { pattern: pattern.clone() }),
             None => Ok(()),
         }
@@ -190,9 +194,8 @@ impl Setup {
     }
 
     fn lowered(&self, subject: &Subject, lanes: Option<&Lanes>) -> Result<Network, CsamError> {
-        let lowering =
-            Lowering { device: self.device, normalise_folded: true, at_once: subject.at_once, ..Lowering::training() };
-        Ok(Network::lower(&subject.model, lanes, lowering)?)
+        let lowering = Lowering { device: self.device, normalise_folded: true, ..Lowering::training() };
+        Ok(subject.lower(lanes, lowering)?)
     }
 
     /// Lowers a model as a teacher.
@@ -208,8 +211,7 @@ impl Setup {
     /// # Errors
     /// An operator cannot be lowered.
     pub fn asked(&self, subject: &Subject) -> Result<Network, CsamError> {
-        let lowering = Lowering { device: self.device, at_once: subject.at_once, ..Lowering::inference() };
-        Ok(Network::lower(&subject.model, None, lowering)?)
+        Ok(subject.lower(None, Lowering { device: self.device, ..Lowering::inference() })?)
     }
 
     /// How many images a network of this job takes at once.
@@ -246,8 +248,7 @@ impl Setup {
     /// # Errors
     /// They do not.
     pub fn check_range(&self) -> Result<(), CsamError> {
-        let lowering = Lowering { device: self.device, at_once: self.subject.at_once, ..Lowering::training() };
-        let network = Network::lower(&self.subject.model, None, lowering)?;
+        let network = self.subject.lower(None, Lowering { device: self.device, ..Lowering::training() })?;
         let variances: Vec<_> = network.measured().into_iter().filter(|leaf| leaf.role == Role::Variance).collect();
         let spread = |leaf: &Parameter| leaf.tensor.f_sum(Kind::Double)?.f_sqrt()?.f_double_value(&[]);
         let stored = variances.iter().map(spread).collect::<Result<Vec<_>, _>>()?;
@@ -281,10 +282,24 @@ impl Setup {
     /// A digest of everything that the outcome depends on; pictures and teacher by their files' bytes.
     fn identity(&self, job: &Job, phase: &str) -> Result<String, CsamError> {
         let mut hash = Sha256::new();
-        let Job { search, tune, seed, threads, device, fresh, labels, budget, keep, inputs, shapes, division, .. } =
-            job;
+        let Job {
+            search,
+            tune,
+            seed,
+            threads,
+            device,
+            fresh,
+            labels,
+            budget,
+            keep,
+            until,
+            inputs,
+            shapes,
+            division,
+            ..
+        } = job;
         hash.update(format!(
-            "{phase}{search:?}{tune:?}{seed}{threads}{device}{fresh}{labels}{budget:?}{keep:?}{inputs:?}{shapes:?}{division:?}"
+            "{phase}{search:?}{tune:?}{seed}{threads}{device}{fresh}{labels}{budget:?}{keep:?}{until:?}{inputs:?}{shapes:?}{division:?}"
         ));
         hash.update(&self.subject.model.file.bytes);
         hash.update((self.train.len() as u64).to_le_bytes());

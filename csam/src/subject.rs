@@ -8,13 +8,14 @@ use import::{
     ImportError, InputSizes, Model,
     batch::{Freed, free},
     graph::Dim,
+    lanes::Lanes,
     proto::ModelFile,
 };
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use crate::{
     CsamError,
-    network::{Answers, Feeds, Lowering, Network, Pass},
+    network::{Answers, Feeds, Learnable, Lowering, Network, NetworkError, Pass},
     train::{
         feed::{Recipe, prepare},
         samples::Samples,
@@ -32,32 +33,49 @@ pub struct Subject {
     pub model: Model,
     /// Images of one run, where it could not.
     pub at_once: Option<i64>,
+    /// The values that are learned, by name: its outputs, or what lies before them.
+    pub learned: Vec<String>,
+    /// What is left out of that, where something is.
+    pub left: Option<Learnable>,
     /// The file as it is, where the model is a copy with another batch axis.
     declared: Option<Model>,
 }
 
 impl Subject {
-    /// Opens a file, with sizes of inputs that it leaves open.
+    /// Opens a file, with sizes of inputs that it leaves open. What is learned are the values named by `until`; unless
+    /// there are some, its outputs or what lies before them.
     ///
     /// # Errors
-    /// It is no model, or has no such inputs.
-    pub fn open(path: &Path, shapes: &BTreeMap<String, Vec<i64>>) -> Result<Self, CsamError> {
+    /// It is no model, has no such inputs or values, or nothing of it can be lowered.
+    pub fn open(path: &Path, shapes: &BTreeMap<String, Vec<i64>>, until: &[String]) -> Result<Self, CsamError> {
         let sizes = InputSizes { shapes: shapes.clone(), ..InputSizes::default() };
         let file = ModelFile::open(path).map_err(ImportError::from)?;
         let declared = Model::from_file(file, &sizes)?;
+        let (learned, left) = learned(&declared, until)?;
         match free(&declared.file, true)? {
             Freed::Already => {
                 let one_by_one = declared.graph.inputs.iter().any(|&input| declared.graph.batch_axis(input).is_none());
-                Ok(Self { at_once: one_by_one.then_some(1), model: declared, declared: None })
+                Ok(Self { at_once: one_by_one.then_some(1), model: declared, learned, left, declared: None })
             }
-            Freed::Stuck { batch } => Ok(Self { model: declared, at_once: Some(batch.max(1)), declared: None }),
+            Freed::Stuck { batch } => {
+                Ok(Self { model: declared, at_once: Some(batch.max(1)), learned, left, declared: None })
+            }
             Freed::Copy { bytes, .. } => {
                 let mut file = ModelFile::from_bytes(bytes).map_err(ImportError::from)?;
                 file.path.clone_from(&declared.file.path);
                 let model = Model::from_file(file, &sizes)?;
-                Ok(Self { model, at_once: None, declared: Some(declared) })
+                Ok(Self { model, at_once: None, learned, left, declared: Some(declared) })
             }
         }
+    }
+
+    /// The network up to what is learned.
+    ///
+    /// # Errors
+    /// A node cannot be lowered.
+    pub fn lower(&self, lanes: Option<&Lanes>, options: Lowering) -> Result<Network, NetworkError> {
+        let options = Lowering { at_once: self.at_once, ..options };
+        Network::lower_until(&self.model, &self.learned, lanes, options)
     }
 
     /// A copy with a free batch axis is trusted once it says of several images at once what the file says of them at its
@@ -66,20 +84,32 @@ impl Subject {
     /// # Errors
     /// One of them cannot be run.
     pub fn checked(self, samples: &Samples, device: Device) -> Result<Self, CsamError> {
-        let Self { model, declared: Some(declared), .. } = self else { return Ok(self) };
+        let Self { model, declared: Some(declared), learned, left, .. } = self else { return Ok(self) };
         let batch = declared.graph.batch().and_then(Dim::value).unwrap_or(1).max(1);
         let images = unlike(samples, PROBES.max(2 * batch as usize), device)?;
         let answers = |model: &Model, at_once: Option<i64>| -> Result<Answers, CsamError> {
             let lowering = Lowering { device, trainable: false, at_once, ..Lowering::training() };
-            let network = Network::lower(model, None, lowering)?;
+            let network = Network::lower_until(model, &learned, None, lowering)?;
             Ok(no_grad(|| network.answers(&images, &mut Pass::default()))?)
         };
         let same = equal(&answers(&declared, Some(batch))?, &answers(&model, None)?)?;
         if same {
-            return Ok(Self { model, at_once: None, declared: Some(declared) });
+            return Ok(Self { model, at_once: None, learned, left, declared: Some(declared) });
         }
-        Ok(Self { model: declared, at_once: Some(batch), declared: None })
+        Ok(Self { model: declared, at_once: Some(batch), learned, left, declared: None })
     }
+}
+
+/// The values that are learned, and what is left where something is.
+fn learned(model: &Model, until: &[String]) -> Result<(Vec<String>, Option<Learnable>), CsamError> {
+    if !until.is_empty() {
+        return Ok((until.to_vec(), None));
+    }
+    let found = Learnable::of(model)?;
+    if found.values.is_empty() && !found.refused.is_empty() {
+        return Err(NetworkError::Refused(found.refused).into());
+    }
+    Ok((found.values.clone(), Some(found).filter(Learnable::is_partial)))
 }
 
 fn equal(file: &Answers, copy: &Answers) -> Result<bool, CsamError> {

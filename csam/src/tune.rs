@@ -191,7 +191,7 @@ impl<'a> Distillation<'a> {
         let Some(path) = job.teacher.as_ref().filter(|_| listens) else {
             return if setup.train.labels().is_some() { Ok(None) } else { Err(CsamError::NothingToLearn) };
         };
-        let subject = Subject::open(path, &setup.shapes)?.checked(&setup.train, setup.device)?;
+        let subject = Subject::open(path, &setup.shapes, &job.until)?.checked(&setup.train, setup.device)?;
         let teacher = setup.asked(&subject)?;
         let (teacher_says, student_says) = (setup.check_answers(&teacher)?.shapes(), answers.shapes());
         if teacher_says != student_says {

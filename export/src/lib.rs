@@ -13,10 +13,12 @@ mod nodes;
 mod output;
 mod places;
 mod settle;
+mod tapped;
 mod tensors;
 pub mod twin;
 
 pub use cut::{CutAxis, SlimFile, cut};
 pub use error::ExportError;
+pub use tapped::write_tapped;
 pub use tensors::Tensors;
 pub use twin::{Form, Part, Tap, Twin, TwinFiles, twin};

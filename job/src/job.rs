@@ -37,6 +37,9 @@ pub struct Job {
     /// Names of tensors or nodes that are left alone.
     #[serde(default)]
     pub keep: Vec<String>,
+    /// The values that are learned, by name; unless there are some, the outputs, or what lies before those that cannot be.
+    #[serde(default)]
+    pub until: Vec<String>,
     /// How to search.
     #[serde(default)]
     pub search: Search,

@@ -81,7 +81,7 @@ struct ShownPin {
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = Settings::resolve(&context.shared, flags, &[])?;
-    let subject = Subject::open(&flags.model, settings.keep(), &settings.sizes()?)?;
+    let subject = Subject::open(&flags.model, &settings.keep(), &settings.sizes()?)?;
     let found = Found::of(&subject, settings.search.floor);
     context.told.result("inspect", &found, || found.text())?;
     Ok(Outcome::Good)

@@ -82,7 +82,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let tensors = flags.plan.as_deref().map(tensors_of);
     let read: Vec<&Path> = flags.plan.as_deref().into_iter().chain(tensors.as_deref()).collect();
     target::check(&flags.model, &read, &flags.out)?;
-    let mut subject = Subject::open(&flags.model, settings.keep(), &settings.sizes()?)?;
+    let mut subject = Subject::open(&flags.model, &settings.keep(), &settings.sizes()?)?;
     let is_fed = settings.data.is_some() || settings.feed.is_some();
     let pictures = is_fed.then(|| Pictures::open(&settings, &subject.model)).transpose()?;
     let gate = Gate::of(&settings)?;

@@ -53,6 +53,9 @@ pub(crate) struct Flags {
     #[serde(flatten)]
     data: flags::Data,
     #[command(flatten)]
+    #[serde(flatten)]
+    until: flags::Until,
+    #[command(flatten)]
     train: flags::Train,
     #[command(flatten)]
     measure: flags::LeftToMeasure,
@@ -165,6 +168,7 @@ fn recipe(given: &Given, settings: &Settings, subject: &Subject, pictures: &Pict
         "input": settings.input,
         "feed": settings.feed,
         "shape": settings.shape,
+        "until": settings.until,
         "tune": settings.tune,
         "seed": settings.seed(),
         "threads": settings.threads(),

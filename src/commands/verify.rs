@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use certify::agreement::compare::OutputAgreement;
 use certify::agreement::verify::Agreement;
 use clap::Args;
@@ -21,7 +21,7 @@ use crate::subject::Subject;
 /// Flags of `espalier verify`.
 #[derive(Debug, Args, Serialize)]
 #[command(after_help = "Example:\n  espalier verify slim.onnx --data pictures --runtimes ort,tract\n\
-    Exit status 1 when a runtime fails or two do not agree.")]
+    Exit status 1 when two runtimes do not agree, or one that was named with --runtimes cannot run the model.")]
 pub(crate) struct Flags {
     /// The ONNX file.
     #[serde(skip)]
@@ -50,6 +50,10 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let found = evidence::agreement(&subject.path, &subject.model, &inputs, &settings, &context.progress)?;
     if let Some(folder) = &flags.out {
         write_json_in(folder, "verify.json", &found)?;
+    }
+    if !found.compares() && found.passed {
+        let reasons = found.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        return Err(anyhow!("nothing could be compared, since fewer than two runtimes run the model: {reasons}"));
     }
     context.told.result("verify", &found, || {
         format!("{}{} samples; {}\n", report::agreement(&found), found.samples, allowed(&found))

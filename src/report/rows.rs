@@ -32,7 +32,7 @@ pub(super) fn figures(report: &Report) -> Vec<[String; 4]> {
 /// Two runtimes, absolute error, relative error, top-1, verdict.
 pub(super) fn agreement(agreement: &Agreement) -> Vec<[String; 5]> {
     let pairs = agreement.pairs.iter().map(pair);
-    let findings = agreement.findings.iter().map(|finding| disagreement(finding.runtime.name().to_owned()));
+    let findings = agreement.findings.iter().map(|finding| absent(finding.runtime.name().to_owned(), "cannot run"));
     pairs.chain(findings).collect()
 }
 
@@ -42,7 +42,8 @@ pub(super) fn faults(agreement: &Agreement) -> Vec<String> {
     let noise = agreement.pairs.iter().filter(|pair| pair.as_before).map(|pair| {
         format!("{}: further apart than is allowed, but no further than on the dense network.", names(pair))
     });
-    pairs.chain(noise).chain(agreement.findings.iter().map(|finding| format!("{finding}."))).collect()
+    let lost = agreement.lost.iter().map(|kind| format!("{} runs the dense network, but not this one.", kind.name()));
+    pairs.chain(noise).chain(lost).chain(agreement.findings.iter().map(|finding| format!("{finding}."))).collect()
 }
 
 /// Stage and its time.
@@ -123,7 +124,7 @@ fn latency(runtime: &str, compared: Option<&Compared>) -> [String; 4] {
 
 fn pair(pair: &Pair) -> [String; 5] {
     if pair.fault.is_some() {
-        return disagreement(names(pair));
+        return absent(names(pair), "no");
     }
     let absolute = pair.outputs.iter().map(|output| output.largest_absolute).fold(0.0, f64::max);
     let relative: Option<Vec<f64>> = pair.outputs.iter().map(|output| output.largest_relative).collect();
@@ -151,8 +152,8 @@ fn names(pair: &Pair) -> String {
 }
 
 /// A row without figures.
-fn disagreement(who: String) -> [String; 5] {
-    [who, String::new(), String::new(), String::new(), "no".to_owned()]
+fn absent(who: String, why: &str) -> [String; 5] {
+    [who, String::new(), String::new(), String::new(), why.to_owned()]
 }
 
 /// A difference of shares in percentage points, with its sign.

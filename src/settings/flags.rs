@@ -167,6 +167,16 @@ pub(crate) struct Budget {
     pub(crate) keep: Option<Vec<String>>,
 }
 
+/// What the network is trained by.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct Until {
+    /// Train up to this value of the graph, once for each, and leave what lies behind as it is; the outputs, or what lies
+    /// before those that cannot be trained, unless given.
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) until: Option<Vec<String>>,
+}
+
 /// What the slim file is like.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub(crate) struct Export {

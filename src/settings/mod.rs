@@ -59,6 +59,9 @@ pub(crate) struct Settings {
     pub(crate) to: Option<Vec<String>>,
     /// Stored tensors that stay whole (`--keep`): a part of their name each.
     pub(crate) keep: Option<Vec<String>>,
+    /// Values that are trained up to (`--until`), by their whole name; the outputs, or what lies before those that cannot be
+    /// trained, unless set.
+    pub(crate) until: Option<Vec<String>>,
     /// What every random number is a function of (`--seed`); 0 unless set.
     pub(crate) seed: Option<u64>,
     /// Threads of every computation (`--threads`); all cores unless set.
@@ -236,9 +239,9 @@ impl Settings {
         texts.iter().map(|text| Ok(text.parse()?)).collect()
     }
 
-    /// Name parts of what stays whole.
-    pub(crate) fn keep(&self) -> &[String] {
-        self.keep.as_deref().unwrap_or_default()
+    /// What stays whole: stored tensors by a part of their name, and what is trained up to.
+    pub(crate) fn keep(&self) -> Vec<String> {
+        self.keep.iter().chain(&self.until).flatten().cloned().collect()
     }
 
     /// Whether the slim file shall take any batch; the batch stays as declared unless set.

@@ -41,6 +41,15 @@ impl Tolerance {
     }
 }
 
+/// The runtimes to compare.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Which; the first is the reference.
+    pub kinds: &'a [Kind],
+    /// Whether somebody named them, so that one which cannot run the model does not pass.
+    pub by_name: bool,
+}
+
 /// What every runtime says of one model, and how well they agree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
@@ -52,13 +61,19 @@ pub struct Agreement {
     pub tolerance: Tolerance,
     /// The runtimes that answered.
     pub answered: Vec<Answered>,
-    /// The runtimes that did not.
+    /// The runtimes that cannot run it.
     pub findings: Vec<Finding>,
+    /// Whether the runtimes were asked for by name, so that one which cannot run it does not pass.
+    #[serde(default)]
+    pub by_name: bool,
+    /// Runtimes that cannot run it, but run the network that it was made from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Kind>,
     /// Every two that answered; the first asked for is the reference of its pairs.
     pub pairs: Vec<Pair>,
     /// ONNX Runtime against itself, its graph optimiser on and off; absent when it was not asked or did not answer.
     pub noise: Option<Vec<OutputAgreement>>,
-    /// All runtimes answered and all pairs agree.
+    /// All pairs agree, and no runtime is missing that was asked for by name.
     pub passed: bool,
 }
 
@@ -94,14 +109,22 @@ pub struct Pair {
 }
 
 impl Agreement {
-    /// Whether nothing but differences between runtimes kept it from passing.
-    pub fn only_differs(&self) -> bool {
-        !self.passed && self.findings.is_empty() && self.pairs.iter().all(|pair| pair.fault.is_none())
+    /// Whether there is anything that the network which this one was made from may explain: a runtime that cannot run
+    /// it, or a difference.
+    pub fn needs_original(&self) -> bool {
+        !self.passed || !self.findings.is_empty()
     }
 
-    /// Lets pairs pass that differ no more than they do on the network which this one was made from, up to a factor of
-    /// two: that is the runtimes' own noise.
-    pub fn excuse(&mut self, original: &Self) {
+    /// Whether any two runtimes were compared.
+    pub fn compares(&self) -> bool {
+        !self.pairs.is_empty()
+    }
+
+    /// Holds it against the network which it was made from: pairs pass that differ no more than they do there, up to a
+    /// factor of two, since that is the runtimes' own noise; a runtime that runs only that one does not.
+    pub fn hold_against(&mut self, original: &Self) {
+        let ran = |kind: Kind| original.answered.iter().any(|answered| answered.kind == kind);
+        self.lost = self.findings.iter().map(|finding| finding.runtime).filter(|&kind| ran(kind)).collect();
         for pair in self.pairs.iter_mut().filter(|pair| !pair.passed && pair.fault.is_none()) {
             let is_same = |other: &&Pair| (other.reference, other.candidate) == (pair.reference, pair.candidate);
             let Some(before) = original.pairs.iter().find(is_same) else { continue };
@@ -109,7 +132,12 @@ impl Agreement {
                 && pair.outputs.iter().zip(&before.outputs).all(|(now, before)| now.passed || is_noise(now, before));
             (pair.passed, pair.as_before) = (excused, excused);
         }
-        self.passed = self.findings.is_empty() && self.pairs.iter().all(|pair| pair.passed);
+        self.judge();
+    }
+
+    fn judge(&mut self) {
+        let missing = self.by_name && !self.findings.is_empty();
+        self.passed = !missing && self.lost.is_empty() && self.pairs.iter().all(|pair| pair.passed);
     }
 }
 
@@ -124,13 +152,14 @@ fn is_noise(now: &OutputAgreement, before: &OutputAgreement) -> bool {
 /// When fewer than two runtimes are asked for, or one twice, or the processes cannot be fed. Runtimes that fail are findings.
 pub fn verify(
     model: &Path,
-    kinds: &[Kind],
+    asked: Asked<'_>,
     inputs: &Batch,
     pieces: Pieces,
     launcher: &Launcher,
     tolerance: &Tolerance,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Agreement, CertifyError> {
+    let Asked { kinds, by_name } = asked;
     different(kinds)?;
     let mut answers = Vec::new();
     let mut findings = Vec::new();
@@ -146,11 +175,13 @@ pub fn verify(
         Some((_, optimised)) => noise(model, inputs, pieces, launcher, tolerance, optimised)?,
         None => None,
     };
-    Ok(Agreement {
+    let mut found = Agreement {
         model: model.to_path_buf(),
         samples: inputs.len(),
         tolerance: tolerance.clone(),
-        passed: findings.is_empty() && pairs.iter().all(|pair| pair.passed),
+        by_name,
+        lost: Vec::new(),
+        passed: false,
         answered: answers
             .into_iter()
             .map(|(kind, Answer { identity, seconds, .. })| Answered { kind, identity, seconds })
@@ -158,7 +189,9 @@ pub fn verify(
         findings,
         pairs,
         noise,
-    })
+    };
+    found.judge();
+    Ok(found)
 }
 
 /// ONNX Runtime's answer without its graph optimiser, as the reference of its answer with it.
@@ -226,6 +259,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::runtimes::Values;
+    use crate::runtimes::child::Fault;
 
     fn output(name: &str, values: impl Into<Values>) -> Output {
         let values = values.into();
@@ -273,6 +307,8 @@ mod tests {
                 tolerance: Tolerance::default(),
                 answered: Vec::new(),
                 findings: Vec::new(),
+                by_name: false,
+                lost: Vec::new(),
                 pairs,
                 noise: None,
                 passed,
@@ -280,13 +316,42 @@ mod tests {
         };
         let judged = |now: f32, before: f32| {
             let mut now = agreement(now);
-            assert!(now.only_differs());
-            now.excuse(&agreement(before));
+            assert!(now.needs_original());
+            now.hold_against(&agreement(before));
             (now.passed, now.pairs[0].as_before)
         };
         assert_eq!(judged(0.05, 0.03), (true, true));
         assert_eq!(judged(0.05, 0.02), (false, false));
-        assert!(!agreement(0.0).only_differs());
+        assert!(!agreement(0.0).needs_original());
+    }
+
+    #[test]
+    fn a_runtime_that_cannot_run_a_model_does_not_disagree() {
+        let answered = |kind| Answered { kind, identity: answer(vec![]).identity, seconds: 0.0 };
+        let of = |by_name: bool| {
+            let finding = Finding { runtime: Kind::TORCH, fault: Fault::Failed { message: "no such operator".into() } };
+            let mut found = Agreement {
+                model: PathBuf::new(),
+                samples: 1,
+                tolerance: Tolerance::default(),
+                answered: vec![answered(Kind::ORT)],
+                findings: vec![finding],
+                by_name,
+                lost: Vec::new(),
+                pairs: Vec::new(),
+                noise: None,
+                passed: false,
+            };
+            found.judge();
+            found
+        };
+        assert_eq!([of(false).passed, of(true).passed], [true, false]);
+        let mut now = of(false);
+        now.hold_against(&of(false));
+        assert!(now.passed && now.lost.is_empty() && !now.compares());
+        let ran = Agreement { answered: vec![answered(Kind::TORCH)], findings: Vec::new(), ..of(false) };
+        now.hold_against(&ran);
+        assert_eq!((now.passed, now.lost), (false, vec![Kind::TORCH]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-use certify::agreement::verify::{Tolerance, verify};
+use certify::agreement::verify::{Asked, Tolerance, verify};
 use certify::runtimes::child::{Fault, Launcher, Program, Request, run_in_child, serve};
 use certify::runtimes::{Kind, Pieces};
 use fixtures::{models::small, needs};
@@ -50,7 +50,8 @@ fn runtimes_agree_across_processes_and_a_missing_one_is_found() {
     let inputs = noise(&[3, 8, 8], 5);
     let launcher = launcher(itself(), 60.0);
     let check = |kinds: &[Kind], tolerance: &Tolerance| {
-        verify(&model, kinds, &inputs, Pieces::AtMost(2), &launcher, tolerance, &mut |_| ()).unwrap()
+        verify(&model, Asked { kinds, by_name: true }, &inputs, Pieces::AtMost(2), &launcher, tolerance, &mut |_| ())
+            .unwrap()
     };
     let agreement = check(&[Kind::ORT, Kind::TRACT], &Tolerance::default());
     assert!(agreement.passed, "{agreement:?}");

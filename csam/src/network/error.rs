@@ -24,6 +24,12 @@ pub enum NetworkError {
         /// The output's name.
         name: String,
     },
+    /// A value by a name that the graph does not have.
+    #[error("the model has no value `{name}` to train up to; `espalier inspect` names its outputs")]
+    NoValue {
+        /// The name.
+        name: String,
+    },
     /// A node failed in a run.
     #[error("{node} failed on inputs {shapes}: {}", first_line(.source))]
     Run {

@@ -32,7 +32,7 @@ impl Builder<'_> {
 
     /// The step that makes a value which one node reads, and nobody outside.
     fn only_maker(&self, value: ValueId) -> Option<usize> {
-        let alone = self.graph.value(value).readers.len() == 1 && !self.graph.outputs.contains(&value);
+        let alone = self.graph.value(value).readers.len() == 1 && !self.trunk.values.contains(&value);
         self.makers.get(&(value.0 as usize)).copied().filter(|_| alone)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use import::Graph;
+use import::graph::ValueId;
 
 use super::step::{Source, Step};
 
-/// Marks each value at its last reader. Graph outputs live on.
-pub(super) fn mark(steps: &mut [Step], makers: &HashMap<usize, usize>, graph: &Graph) {
-    let outputs: HashSet<usize> = graph.outputs.iter().map(|value| value.0 as usize).collect();
+/// Marks each value at its last reader. Outputs live on.
+pub(super) fn mark(steps: &mut [Step], makers: &HashMap<usize, usize>, outputs: &[ValueId]) {
+    let outputs: HashSet<usize> = outputs.iter().map(|value| value.0 as usize).collect();
     let mut reads: HashMap<usize, usize> = HashMap::new();
     for value in steps.iter().flat_map(|step| step.inputs.iter().filter_map(Source::value)) {
         *reads.entry(value).or_default() += 1;

@@ -14,6 +14,7 @@ use super::op::{Frame, Inputs, Op};
 use super::ops::{self, Row};
 use super::step::{Source, Step};
 use super::store::Leaf;
+use super::trunk::Trunk;
 use super::view::View;
 use super::{NetworkError, Statistics, convert, lifetime, survey};
 
@@ -50,6 +51,7 @@ impl Lowering {
 /// A graph on its way to steps.
 pub(super) struct Builder<'a> {
     pub(super) graph: &'a Graph,
+    pub(super) trunk: &'a Trunk,
     pub(super) options: Lowering,
     /// Values that are the same in every run.
     pub(super) constants: HashMap<ValueId, Tensor>,
@@ -60,17 +62,44 @@ pub(super) struct Builder<'a> {
     pub(super) inserted: Vec<Inserted>,
     /// How many values a run has: those of the graph, and those before inserted normalisations.
     pub(super) values: usize,
-    refusals: Vec<Refusal>,
+    refusals: Vec<(NodeId, Refusal)>,
     /// The step that makes a value.
     pub(super) makers: HashMap<usize, usize>,
 }
 
 impl<'a> Builder<'a> {
-    /// Lowers all nodes.
-    pub(super) fn build(model: &'a Model, lanes: Option<&Lanes>, options: Lowering) -> Result<Self, NetworkError> {
+    /// Lowers the nodes of a trunk.
+    pub(super) fn build(
+        model: &'a Model,
+        trunk: &'a Trunk,
+        lanes: Option<&Lanes>,
+        options: Lowering,
+    ) -> Result<Self, NetworkError> {
+        let mut builder = Self::lowered(model, trunk, lanes, options)?;
+        if !builder.refusals.is_empty() {
+            return Err(NetworkError::Refused(builder.refusals.into_iter().map(|(_, refusal)| refusal).collect()));
+        }
+        lifetime::mark(&mut builder.steps, &builder.makers, &trunk.values);
+        Ok(builder)
+    }
+
+    /// The nodes that a model's outputs depend on and that have no exact lowering.
+    pub(super) fn refused(model: &'a Model) -> Result<Vec<(NodeId, Refusal)>, NetworkError> {
+        let trunk = Trunk::whole(&model.graph);
+        Ok(Builder::lowered(model, &trunk, None, Lowering::training())?.refusals)
+    }
+
+    /// Lowers what of a trunk can be lowered.
+    fn lowered(
+        model: &'a Model,
+        trunk: &'a Trunk,
+        lanes: Option<&Lanes>,
+        options: Lowering,
+    ) -> Result<Self, NetworkError> {
         let graph = &model.graph;
         let mut builder = Self {
             graph,
+            trunk,
             options,
             constants: HashMap::new(),
             held: HashMap::new(),
@@ -84,16 +113,22 @@ impl<'a> Builder<'a> {
         builder.hold_stored()?;
         let mut readings = readings(lanes, options.device)?;
         let unnormalised = if options.trainable && options.normalise_folded && options.at_once.is_none() {
-            survey::unnormalised(graph)
+            survey::unnormalised(graph, &trunk.values)
         } else {
             HashSet::new()
         };
         for (id, node) in graph.nodes() {
-            if builder.is_stored(node) {
+            if !trunk.has(id) || builder.is_stored(node) {
                 continue;
             }
-            let Some(row) = builder.row(model, node) else { continue };
-            let Some(op) = builder.resolve(node, row) else { continue };
+            let lowered = row(model, node).and_then(|row| builder.resolve(node, row));
+            let op = match lowered {
+                Ok(op) => op,
+                Err(refusal) => {
+                    builder.refusals.push((id, *refusal));
+                    continue;
+                }
+            };
             let read = readings.remove(&id).unwrap_or_default();
             if builder.evaluate(node, op.as_ref())?
                 || (ops::family(node) == Family::Normalisation && builder.fold_into_maker(node)?)
@@ -105,10 +140,6 @@ impl<'a> Builder<'a> {
                 builder.normalise(node)?;
             }
         }
-        if !builder.refusals.is_empty() {
-            return Err(NetworkError::Refused(builder.refusals));
-        }
-        lifetime::mark(&mut builder.steps, &builder.makers, graph);
         Ok(builder)
     }
 
@@ -117,6 +148,9 @@ impl<'a> Builder<'a> {
         let trained = if self.options.trainable { trained(self.graph) } else { HashMap::new() };
         for (position, stored) in self.graph.stored.iter().enumerate() {
             let id = StoredId(position as u32);
+            if !self.trunk.reads(stored.value) {
+                continue;
+            }
             let name = self.graph.stored_name(id);
             if let Some(parameter) = trained.get(&id) {
                 let leaf = Leaf::stored(name, &stored.tensor, parameter.role, self.options.device)?;
@@ -137,23 +171,10 @@ impl<'a> Builder<'a> {
         matches!(output, Some(Origin::Stored(_)))
     }
 
-    /// The lowering of a node. An operator that the table does not know, and this does, can be run and trained around.
-    fn row(&mut self, model: &Model, node: &Node) -> Option<&'static Row> {
-        let name = node.to_string();
-        let opaque = model.refusals.iter().find(|refusal| refusal.node == name && node.row.is_none());
-        let refused = opaque.filter(|refusal| refusal.code != Code::UnknownOperator);
-        let row =
-            ops::row(&node.domain, &node.op, node.opset).filter(|_| refused.is_none() && node.opset <= NEWEST_OPSET);
-        if row.is_none() {
-            self.refusals.push(refused.cloned().unwrap_or_else(|| ops::without_lowering(node)));
-        }
-        row
-    }
-
-    fn resolve(&mut self, node: &Node, row: &Row) -> Option<Box<dyn Op>> {
+    fn resolve(&self, node: &Node, row: &Row) -> Result<Box<dyn Op>, Box<Refusal>> {
         let frozen = self.options.at_once.is_some();
         let view = View { graph: self.graph, node, constants: &self.constants, held: &self.held, frozen };
-        (row.lower)(&view).map_err(|refusal| self.refusals.push(*refusal)).ok()
+        (row.lower)(&view)
     }
 
     /// Runs a node now when all its inputs are the same in every run.
@@ -206,8 +227,17 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// The lowering of a node. An operator that the table does not know, and this does, can be run and trained around.
+fn row(model: &Model, node: &Node) -> Result<&'static Row, Box<Refusal>> {
+    let name = node.to_string();
+    let opaque = model.refusals.iter().find(|refusal| refusal.node == name && node.row.is_none());
+    let refused = opaque.filter(|refusal| refusal.code != Code::UnknownOperator);
+    let row = ops::row(&node.domain, &node.op, node.opset).filter(|_| refused.is_none() && node.opset <= NEWEST_OPSET);
+    row.ok_or_else(|| Box::new(refused.cloned().unwrap_or_else(|| ops::without_lowering(node))))
+}
+
 /// The stored tensors that training changes, as it sees them.
-fn trained(graph: &Graph) -> HashMap<StoredId, Parameter> {
+pub(super) fn trained(graph: &Graph) -> HashMap<StoredId, Parameter> {
     let settings = survey::settings(graph);
     let is_trained = |(id, parameter): &(StoredId, Parameter)| match parameter.role.is_statistic() {
         // Statistics that two nodes share would mix what both see: they stay what they are.

@@ -19,6 +19,7 @@ mod pass;
 mod step;
 mod store;
 mod survey;
+mod trunk;
 mod view;
 
 use import::graph::Dim;
@@ -33,6 +34,7 @@ pub use lower::Lowering;
 pub use masks::Masks;
 pub use pass::{Pass, Statistics, Taps};
 pub use store::Parameter;
+pub use trunk::Learnable;
 
 use feeds::Port;
 use inserted::Inserted;
@@ -42,6 +44,7 @@ use op::{Frame, Inputs, Torch};
 use ops::Head;
 use step::{Source, Step};
 use store::Leaf;
+use trunk::Trunk;
 
 /// A lowered graph.
 pub struct Network {
@@ -72,19 +75,41 @@ impl Network {
     /// When nodes have no exact lowering (all of them are named), or a network to be trained has no
     /// input to feed.
     pub fn lower(model: &Model, lanes: Option<&Lanes>, options: Lowering) -> Result<Self, NetworkError> {
+        Self::lower_trunk(model, &Trunk::whole(&model.graph), lanes, options)
+    }
+
+    /// The same for what some values depend on, instead of all outputs: they are what it gives, in this order.
+    ///
+    /// # Errors
+    /// As [`lower`](Self::lower), or when the graph has no value of a name.
+    pub fn lower_until(
+        model: &Model,
+        values: &[String],
+        lanes: Option<&Lanes>,
+        options: Lowering,
+    ) -> Result<Self, NetworkError> {
+        Self::lower_trunk(model, &Trunk::until(&model.graph, values)?, lanes, options)
+    }
+
+    fn lower_trunk(
+        model: &Model,
+        trunk: &Trunk,
+        lanes: Option<&Lanes>,
+        options: Lowering,
+    ) -> Result<Self, NetworkError> {
         let graph = &model.graph;
         if options.trainable && graph.inputs.is_empty() {
             return Err(NetworkError::Inputs { found: 0, fed: 1 });
         }
         let inputs: Vec<Port> = graph.inputs.iter().map(|&input| Port::of(graph, input)).collect();
-        let built = Builder::build(model, lanes, options)?;
-        let outputs = graph.outputs.iter().map(|&value| match built.constant(value) {
+        let built = Builder::build(model, trunk, lanes, options)?;
+        let outputs = trunk.values.iter().map(|&value| match built.constant(value) {
             Some(tensor) => Output::Constant(tensor.shallow_clone()),
             None => Output::Value(value.0 as usize),
         });
         Ok(Self {
             outputs: outputs.collect(),
-            heads: ops::heads(graph),
+            heads: ops::heads(graph, &trunk.values),
             channels_last: has_channels_last(graph),
             at_once: if inputs.iter().any(|port| port.axis.is_none()) { Some(1) } else { options.at_once },
             inputs,

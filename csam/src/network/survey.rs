@@ -58,7 +58,7 @@ fn preprocessing(graph: &Graph) -> HashSet<StoredId> {
 
 /// Weighted operators with a stored weight and bias of their own that no normalisation follows before the next weight, and
 /// that are not the classifier.
-pub(super) fn unnormalised(graph: &Graph) -> HashSet<NodeId> {
+pub(super) fn unnormalised(graph: &Graph, outputs: &[ValueId]) -> HashSet<NodeId> {
     let own = |value: Option<ValueId>| {
         value
             .map(|id| graph.value(id))
@@ -66,17 +66,18 @@ pub(super) fn unnormalised(graph: &Graph) -> HashSet<NodeId> {
     };
     let folded = graph.nodes().filter(|(_, node)| {
         let inputs = contraction_of(graph, node, 0).and_then(|sums| Some([sums.weight, sums.bias?]));
-        inputs.is_some_and(|inputs| inputs.iter().all(|&input| own(node.input(input)))) && !followed(graph, node)
+        inputs.is_some_and(|inputs| inputs.iter().all(|&input| own(node.input(input))))
+            && !followed(graph, node, outputs)
     });
     folded.map(|(id, _)| id).collect()
 }
 
-/// Whether a node's output meets a normalisation or a graph output before the next weight.
-fn followed(graph: &Graph, node: &Node) -> bool {
+/// Whether a node's output meets a normalisation or one of some outputs before the next weight.
+fn followed(graph: &Graph, node: &Node, outputs: &[ValueId]) -> bool {
     let mut open: Vec<ValueId> = node.outputs.iter().flatten().copied().collect();
     let mut seen = HashSet::new();
     while let Some(value) = open.pop() {
-        if graph.outputs.contains(&value) {
+        if outputs.contains(&value) {
             return true;
         }
         for &(reader, _) in &graph.value(value).readers {

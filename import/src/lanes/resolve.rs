@@ -32,7 +32,7 @@ impl Lanes {
 /// Runs the whole analysis.
 fn analyse(graph: &Graph, keep: &[String], refused: &Refused) -> Lanes {
     let Some(mut state) = labelled(graph, keep) else { return left_whole(graph) };
-    pin_outputs(graph, &mut state);
+    pin_outputs(graph, keep, &mut state);
     pin_refused(graph, &mut state, refused);
     state.pin_counts_at_outputs(graph);
     make_rectangular(&mut state);
@@ -160,10 +160,14 @@ fn start_axis(labels: &mut Labels, extent: usize, labelled: bool, pinned: Option
     axis
 }
 
-fn pin_outputs(graph: &Graph, state: &mut State) {
-    for &output in &graph.outputs {
-        let reason = Reason { code: PinCode::GraphOutput, place: graph.value(output).name.clone() };
-        for axis in state.layouts[output.0 as usize].iter().flatten() {
+/// Pins what outputs hold, and what is computed and kept by its whole name.
+fn pin_outputs(graph: &Graph, keep: &[String], state: &mut State) {
+    let outputs = graph.outputs.iter().map(|&output| (output, PinCode::GraphOutput));
+    let named = (0..graph.values.len()).map(|position| ValueId(position as u32));
+    let named = named.filter(|&value| keep.contains(&graph.value(value).name)).map(|value| (value, PinCode::Keep));
+    for (value, code) in outputs.chain(named) {
+        let reason = Reason { code, place: graph.value(value).name.clone() };
+        for axis in state.layouts[value.0 as usize].iter().flatten() {
             pin(&mut state.labels, axis, &reason);
         }
     }

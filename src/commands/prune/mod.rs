@@ -57,6 +57,9 @@ pub(crate) struct Flags {
     #[serde(flatten)]
     data: flags::Data,
     #[command(flatten)]
+    #[serde(flatten)]
+    until: flags::Until,
+    #[command(flatten)]
     train: flags::Train,
     #[command(flatten)]
     measure: flags::Measure,
@@ -95,7 +98,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let asked = Asked::of("prune", flags.model.as_deref(), &flags.which)?;
     let said = Settings::resolve(&asked.shared(&context.shared), flags, &flags.set.set)?;
     let budgets = said.budgets()?;
-    let subject = Subject::open(&asked.model, said.keep(), &said.sizes()?)?;
+    let subject = Subject::open(&asked.model, &said.keep(), &said.sizes()?)?;
     if said.free_batch() {
         freed::must_be_free(&subject.model)?;
     }
@@ -197,7 +200,7 @@ fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources, mut skipped: Vec
     let cut = stages.cut(run)?;
     let tuned = stages.tune(run, &searched)?;
     stages.splice(run)?;
-    let answers = stages.answers(run)?;
+    let answers = stages.answers(run, &searched)?;
     let after = answers.last().ok_or_else(|| anyhow!("no answers were compared; report this"))?;
     let agreement = stages.verify(run)?;
     let measured = optional(stages.eval(run), "accuracy was not measured", &mut skipped)?.unwrap_or_default();
@@ -224,7 +227,7 @@ fn follow(stages: &Stages<'_>, run: &mut Run, sources: Sources, mut skipped: Vec
             data: sources.data,
             preprocessing: digest::text(&serde_json::to_string(&stages.pictures.inputs)?),
         },
-        remarks: stages.remarks.to_vec(),
+        remarks: stages.remarks.iter().cloned().chain(searched.left()).collect(),
         machine: Machine::here(stages.settings.threads()),
         torch: sources.torch,
         budgets: cut.budgets,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use certify::accuracy::{Accuracy, accuracy};
 use certify::agreement::twin::TwinReport;
 use certify::agreement::verify::Agreement;
@@ -11,9 +11,9 @@ use certify::certificate::{Certificate, Subject as Named, certify};
 use certify::latency::Compared;
 use certify::statistics::binomial::Proportion;
 use certify::statistics::paired::{Interval, Table};
-use export::cut;
+use export::{cut, write_tapped};
 use images::data::ImageSet;
-use import::InputSizes;
+use import::{Graph, InputSizes};
 use job::Job;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -98,6 +98,18 @@ pub(super) fn optional<T>(measured: Result<T>, what: &str, skipped: &mut Vec<Str
 }
 
 impl Facts {
+    /// The values that are learned and are no outputs, by name.
+    fn learned_inside(&self, graph: &Graph) -> Vec<String> {
+        let learned = self.0.get("learned").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let is_output = |name: &&str| graph.outputs.iter().any(|&output| graph.value(output).name == *name);
+        learned.filter(|name| !is_output(name)).map(str::to_owned).collect()
+    }
+
+    /// What is left untrained, and why, in one sentence.
+    pub(super) fn left(&self) -> Option<String> {
+        self.0.get("left")?.as_str().map(str::to_owned)
+    }
+
     /// Image-copies of this job, where it says.
     fn own_copies(&self) -> Option<u64> {
         self.0.get("copies")?.as_u64()
@@ -125,7 +137,7 @@ impl Stages<'_> {
         let cut_plan = run.work(CUT_PLAN);
         run.stage("cut", &[&file, &cut_plan], |run| {
             let (plan, tensors) = read_plan(&run.work("search/plan.json"))?;
-            let mut subject = Subject::open(&self.subject.path, self.settings.keep(), &self.subject.sizes)?;
+            let mut subject = Subject::open(&self.subject.path, &self.settings.keep(), &self.subject.sizes)?;
             let still = |subject: &Subject| Ok(subject.still_cut(&plan));
             let gate = Gate::of(self.settings)?;
             let Exact { plan, report: twin, left } = gate.exact(&mut subject, &tensors, Some(self.pictures), still)?;
@@ -181,23 +193,37 @@ impl Stages<'_> {
                 evidence::agreement(&subject.path, &subject.model, &inputs, self.settings, self.progress)
             };
             let mut found = of(&slim)?;
-            if found.only_differs() {
-                found.excuse(&of(self.subject)?);
+            if found.needs_original() {
+                found.hold_against(&of(self.subject)?);
             }
             Ok(found)
         })
     }
 
-    /// Whether the slim network answers as the dense one, before tuning and after it.
-    pub(super) fn answers(&self, run: &mut Run) -> Result<Vec<Answers>> {
+    /// Whether the slim network answers as the dense one, before tuning and after it: by its outputs, and by what was
+    /// learned where that lies before them.
+    pub(super) fn answers(&self, run: &mut Run, searched: &Facts) -> Result<Vec<Answers>> {
         run.stage("answers", &[], |run| {
-            let candidate = |name: &str, file: &str| Candidate { name: name.to_owned(), model: run.work(file) };
-            let both = [candidate("before tuning", "cut.onnx"), candidate("after tuning", "tuned.onnx")];
+            let learned = searched.learned_inside(&self.subject.model.graph);
+            let folder = tempfile::tempdir_in(run.work("")).context("cannot make a folder in the run's")?;
+            let tapped = |name: &str, model: &Path| -> Result<PathBuf> {
+                if learned.is_empty() {
+                    return Ok(model.to_owned());
+                }
+                let copy = folder.path().join(name);
+                write_tapped(&Subject::open(model, &[], &self.subject.sizes)?.model, &learned, &copy)?;
+                Ok(copy)
+            };
+            let dense = tapped("dense.onnx", &self.subject.path)?;
+            let candidate = |name: &str, file: &str| -> Result<Candidate> {
+                Ok(Candidate { name: name.to_owned(), model: tapped(file, &run.work(file))? })
+            };
+            let both = [candidate("before tuning", "cut.onnx")?, candidate("after tuning", "tuned.onnx")?];
             let (seed, threads) = (self.settings.seed(), self.settings.threads());
             let asked = Asked { seed, threads, ..Asked::default() };
             let mut shown = evidence::shown(self.progress, "answers");
             let Pictures { set, inputs, .. } = self.pictures;
-            Ok(answers(&self.subject.path, &both, set, inputs, &asked, &mut shown)?)
+            Ok(answers(&dense, &both, set, inputs, &asked, &mut shown)?)
         })
     }
 

@@ -110,18 +110,18 @@ pub(super) struct Softmax {
     pub(super) logarithmic: bool,
 }
 
-/// What the graph says of each output.
-pub(super) fn heads(graph: &Graph) -> Vec<Head> {
+/// What the graph says of each of some outputs.
+pub(super) fn heads(graph: &Graph, outputs: &[ValueId]) -> Vec<Head> {
     let batch = graph.batch().map_or(&[][..], Dim::symbols);
     let carries = |size: &Dim| size.symbols().iter().any(|symbol| batch.contains(symbol));
     let head = |&output: &ValueId| {
         let shape = graph.value(output).shape.as_deref().unwrap_or_default();
         let (source, regrouped) = behind_layout(graph, output);
         let softmax = softmax(graph, source, regrouped);
-        let scores = graph.outputs.len() == 1 && softmax.is_none() && makes_scores(graph, source);
+        let scores = outputs.len() == 1 && softmax.is_none() && makes_scores(graph, source);
         Head { batch: shape.iter().position(carries).unwrap_or(0), softmax, scores }
     };
-    graph.outputs.iter().map(head).collect()
+    outputs.iter().map(head).collect()
 }
 
 /// The value that an output repeats, and whether its axes were regrouped on the way.
