@@ -28,7 +28,7 @@ pub(crate) fn model(model: &ModelFile) -> Result<Value> {
         let digest = file(&model.folder().join(&name))?;
         Ok((name.to_string_lossy().into_owned(), Value::String(digest)))
     });
-    Ok(json!({ "file": hex(&Sha256::digest(&model.bytes)), "weights": weights.collect::<Result<Map<_, _>>>()? }))
+    Ok(json!({ "file": hex(&Sha256::digest(&model.read)), "weights": weights.collect::<Result<Map<_, _>>>()? }))
 }
 
 /// SHA-256 of a text.

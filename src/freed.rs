@@ -119,6 +119,16 @@ fn any_batch(model: &Model) -> Result<Bytes> {
     }
 }
 
+/// Whether a model that was written out in place answers what its file answers, on these samples.
+///
+/// # Errors
+/// When one of them does not run.
+pub(crate) fn inlined_equals(subject: &Subject, inputs: &Batch, threads: usize) -> Result<bool> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder; check TMPDIR")?;
+    let model = &subject.model;
+    equals_as(&folder.path().join("inlined.onnx"), &model.file.bytes, &subject.path, model, inputs, threads)
+}
+
 /// Writes a changed model to `copy`, and says whether it answers what the file answers.
 fn equals_as(copy: &Path, bytes: &[u8], file: &Path, model: &Model, inputs: &Batch, threads: usize) -> Result<bool> {
     let folder = copy.parent().unwrap_or(Path::new(""));

@@ -11,7 +11,8 @@ use support::Place;
 #[test]
 fn every_fixture_is_cut_exactly_or_says_why_not() {
     let place = Place::new();
-    for (name, bytes) in small::all().into_iter().chain(small::places()) {
+    let all = [small::all(), small::places(), small::scoped(), small::quantized()];
+    for (name, bytes) in all.into_iter().flatten() {
         let model = place.model(name);
         let done = place.json(&["slim", &model, "--to", "channels=50%", "-o", "slim.onnx"]);
         assert!(done["twin"]["culprit"].is_null(), "{name}");

@@ -5,6 +5,7 @@ mod onnx_runtime;
 #[path = "onnx_runtime/single.rs"]
 mod single;
 
+use csam::network::{Lowering, Network, Pass};
 use import::DType;
 use onnx_runtime::{difference, drawn};
 use single::Single;
@@ -72,6 +73,72 @@ fn transposed_convolutions() {
 }
 
 #[test]
+fn deformable_convolutions() {
+    let deform = |weight: &[usize], offsets: &[usize]| {
+        let plain = Single::new("DeformConv", 19, &[2, 4, 6, 5]);
+        plain.constant(weight, 0.0).constant(offsets, 0.3)
+    };
+    check(vec![
+        deform(&[6, 4, 3, 3], &[2, 18, 4, 3]),
+        deform(&[6, 4, 3, 2], &[2, 12, 6, 4]).constant(&[6], 0.0).ints("pads", &[1, 0, 1, 0]),
+        deform(&[6, 2, 2, 2], &[2, 16, 3, 2])
+            .constant(&[6], 0.0)
+            .constant(&[2, 8, 3, 2], 0.5)
+            .int("group", 2)
+            .int("offset_group", 2)
+            .ints("strides", &[2, 2]),
+        deform(&[3, 4, 2, 2], &[2, 8, 4, 3]).ints("dilations", &[2, 2]),
+    ]);
+}
+
+#[test]
+fn regions() {
+    let align = |opset, size: i64| {
+        let plain = Single::new("RoiAlign", opset, &[2, 3, 9, 8]);
+        let corners = [0.0, 0.0, 7.0, 8.0, 1.5, 2.0, 4.0, 5.5, -2.0, -3.0, 12.0, 4.0];
+        let corners = import::Tensor::from_f32(&[3, 4], &corners).unwrap();
+        plain.tensor(corners).integers(&[0, 1, 1]).int("output_height", size).int("output_width", 3)
+    };
+    check(vec![
+        align(16, 2).int("sampling_ratio", 2),
+        align(16, 2),
+        align(16, 4).text("coordinate_transformation_mode", "output_half_pixel").float("spatial_scale", 0.5),
+        align(10, 2).int("sampling_ratio", 3),
+        align(16, 2).int("sampling_ratio", 2).text("mode", "max"),
+    ]);
+}
+
+#[test]
+fn windows_put_back() {
+    let unpool = |places: &[i64]| {
+        Single::new("MaxUnpool", 11, &[1, 2, 2, 2]).integers_of(&[1, 2, 2, 2], places).ints("kernel_shape", &[2, 2])
+    };
+    let image = |windows: &[usize], image: &[i64], block: &[i64]| {
+        Single::new("Col2Im", 18, windows).integers(image).integers(block)
+    };
+    check(vec![
+        unpool(&[0, 3, 9, 15, 16, 18, 27, 31]).ints("strides", &[2, 2]),
+        unpool(&[0, 2, 6, 8, 9, 11, 15, 17]),
+        image(&[2, 12, 9], &[5, 5], &[2, 2]).ints("strides", &[2, 2]).ints("pads", &[0, 0, 1, 1]),
+        image(&[2, 12, 4], &[5, 5], &[2, 2]).ints("dilations", &[3, 3]),
+        image(&[2, 6, 5], &[7], &[3]),
+        image(&[1, 8, 12], &[3, 4, 3], &[2, 2, 2]),
+    ]);
+}
+
+#[test]
+fn indices_of_another_rank_are_an_error() {
+    for reduction in ["add", "mul", "none"] {
+        let single = Single::new("ScatterElements", 18, &[2, 3]).integers(&[0, 1]).floats(&[1.0, 2.0]);
+        let model = import::Model::from_bytes(single.text("reduction", reduction).file().into()).unwrap();
+        let network = Network::lower(&model, None, Lowering::inference()).unwrap();
+        let fed = [tch::Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu))];
+        let error = network.forward(&fed, &mut Pass::default()).unwrap_err().to_string();
+        assert!(error.contains("ScatterElements") && !error.contains("panic"), "{error}");
+    }
+}
+
+#[test]
 fn matrix_products() {
     let gemm = |weight: &[usize]| Single::new("Gemm", 13, &[3, 5]).constant(weight, 0.0);
     check(vec![
@@ -133,6 +200,9 @@ fn resizing() {
     let scaled = |opset, scales: &[f32]| Single::new("Resize", opset, &image()).absent().floats(scales);
     let rows_and_columns = |case: Single| case.ints("axes", &[2, 3]);
     let sized = |sizes: &[i64]| rows_and_columns(Single::new("Resize", 18, &image()).absent().absent().integers(sizes));
+    let region = |opset, ends: &[f32], sizes: &[i64]| {
+        Single::new("Resize", opset, &image()).floats(ends).absent().integers(sizes)
+    };
     let linear = |case: Single, position| case.text("mode", "linear").text("coordinate_transformation_mode", position);
     check(vec![
         Single::new("Upsample", 9, &image()).floats(&[1.0, 1.0, 2.0, 3.0]),
@@ -158,9 +228,23 @@ fn resizing() {
         scaled(13, &[1.0, 1.0, 0.6, 1.7]).text("mode", "cubic"),
         scaled(13, &[1.0, 1.0, 0.6, 1.7]).text("mode", "cubic").int("exclude_outside", 1),
         scaled(18, &[1.0, 1.0, 0.6, 1.7]).text("mode", "cubic").int("antialias", 1),
+        linear(region(13, &[0.0, 0.0, 0.2, 0.4, 1.0, 1.0, 0.9, 0.6], &[2, 4, 5, 7]), "tf_crop_and_resize"),
+        linear(region(13, &[0.0, 0.0, -0.3, 0.4, 1.0, 1.0, 1.2, 1.7], &[2, 4, 5, 7]), "tf_crop_and_resize")
+            .float("extrapolation_value", 3.0),
+        region(13, &[0.0, 0.0, 0.2, 0.4, 1.0, 1.0, 0.9, 0.6], &[2, 4, 5, 1])
+            .text("coordinate_transformation_mode", "tf_crop_and_resize"),
+        sized(&[7, 20]).text("keep_aspect_ratio_policy", "not_larger"),
+        sized(&[7, 20]).text("keep_aspect_ratio_policy", "not_smaller"),
+        linear(sized(&[13, 9]), "half_pixel").text("keep_aspect_ratio_policy", "not_larger"),
         Single::new("Resize", 13, &[2, 3, 7]).absent().floats(&[1.0, 1.0, 2.5]),
         linear(Single::new("Resize", 13, &[2, 3, 5, 6, 4]).absent().floats(&[1.0, 1.0, 2.0, 0.5, 1.0]), "half_pixel"),
     ]);
+}
+
+#[test]
+fn centred() {
+    let to = |sizes: &[i64]| Single::new("CenterCropPad", 18, &image()).integers(sizes);
+    check(vec![to(&[2, 4, 6, 11]), to(&[5, 13]).ints("axes", &[2, 3]), to(&[12, 3]).ints("axes", &[-1, 1])]);
 }
 
 #[test]

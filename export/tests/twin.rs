@@ -10,14 +10,14 @@ use fixtures::{
     needs,
 };
 use import::lanes::{Replacement, TensorShape};
-use support::{Case, cases, run, twin_of};
+use support::{Case, cases, quantized, run, twin_of};
 
 #[test]
 fn slim_equals_masked() {
     if !needs::onnx_runtime() {
         return;
     }
-    for case in cases() {
+    for case in cases().into_iter().chain(quantized()) {
         for filled in [false, true] {
             let plan = case.plan(&case.half(3), filled);
             let report = run(&case, &twin_of(&case, &plan, &Tensors::default()));
@@ -43,6 +43,27 @@ fn one_wrong_lane_fails_and_is_named() {
     mixed.slim = twin_of(&case, &case.plan(&wrong, false), &Tensors::default()).slim;
     let culprit = run(&case, &mixed).culprit.unwrap();
     assert_eq!(culprit.check, Check::Taps);
+}
+
+#[test]
+fn a_wrong_lane_of_quantised_numbers_fails() {
+    if !needs::onnx_runtime() {
+        return;
+    }
+    for case in quantized() {
+        assert!(case.lanes.groups.len() > 1, "{}: {:?}", case.name, case.lanes.pins);
+        for group in &case.lanes.groups {
+            let right = case.half(3);
+            let mut wrong = right.clone();
+            let kept = group.lanes.iter().find(|&&lane| right.keeps(lane)).unwrap();
+            let gone = group.lanes.iter().find(|&&lane| !right.keeps(lane)).unwrap();
+            wrong.0[kept.0 as usize] = false;
+            wrong.0[gone.0 as usize] = true;
+            let mut mixed = twin_of(&case, &case.plan(&right, false), &Tensors::default());
+            mixed.slim = twin_of(&case, &case.plan(&wrong, false), &Tensors::default()).slim;
+            assert!(!run(&case, &mixed).passed(), "{}: {}", case.name, group.name);
+        }
+    }
 }
 
 #[test]

@@ -374,7 +374,10 @@ impl<'a> Builder<'a> {
         let unknown =
             |reason| Box::new(Refusal::new(Code::UnknownOperator, node, reason, "what it touches is kept as it is"));
         if self.is_function(&node.proto) {
-            return Err(unknown("it is a function of the model's own"));
+            return Err(unknown(
+                "it is a function of the model's own that calls itself, is too large to write out, or is for other \
+                 operator sets",
+            ));
         }
         let mut rows = ops::rows_named(&node.domain, &node.op).peekable();
         if rows.peek().is_none() {
@@ -588,20 +591,16 @@ fn holds_graph(attribute: &AttributeProto) -> bool {
 
 /// Names that subgraphs of a node read, whether they are outer values or their own.
 fn captured(node: &NodeProto) -> Vec<Bytes> {
-    let mut open: Vec<&GraphProto> = subgraphs(node).collect();
+    let mut open: Vec<&GraphProto> = node.subgraphs().collect();
     let mut names = Vec::new();
     while let Some(graph) = open.pop() {
         names.extend(graph.output.iter().filter_map(|o| o.name.clone()));
         for inner in &graph.node {
             names.extend(inner.input.iter().cloned());
-            open.extend(subgraphs(inner));
+            open.extend(inner.subgraphs());
         }
     }
     names
-}
-
-fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
 }
 
 /// Positions of nodes such that each comes after those it reads from; the file's order where that holds already.

@@ -39,7 +39,7 @@ pub fn external_files(model: &ModelProto) -> Result<BTreeSet<PathBuf>, TensorErr
 pub fn size(file: &ModelFile) -> u64 {
     let beside = external_files(&file.proto).unwrap_or_default();
     let sizes = beside.iter().filter_map(|name| Some(file.folder().join(name).metadata().ok()?.len()));
-    sizes.fold(file.bytes.len() as u64, u64::saturating_add)
+    sizes.fold(file.read.len() as u64, u64::saturating_add)
 }
 
 /// Copies `files` from one folder to another, each whole or not at all. A file that is there already is left alone: it

@@ -9,6 +9,7 @@
 //! - [`ops`]: the operator table, one file per operator family.
 //! - `channels`: which axis of an input holds them.
 //! - `build`: from messages to a graph, by the table.
+//! - `inline`: functions and known branches written out in place.
 //! - [`lanes`]: which indices of which axes are cut together, what is pinned and why, what each costs.
 //! - `model`: a file with its graph; [`batch`]: a copy of it that takes any batch.
 
@@ -17,6 +18,7 @@ mod build;
 mod channels;
 pub mod external;
 pub mod graph;
+mod inline;
 mod labels;
 pub mod lanes;
 mod model;
@@ -27,5 +29,6 @@ pub mod tensor;
 pub use build::{BuildError, InputSizes};
 pub use channels::channel_axis;
 pub use graph::Graph;
+pub use inline::{InlineError, Inlined};
 pub use model::{ImportError, Model};
 pub use tensor::{DType, Tensor};

@@ -6,14 +6,17 @@ use bytes::Bytes;
 
 use crate::build::{BuildError, InputSizes, build};
 use crate::graph::{Graph, Refusal};
+use crate::inline::{InlineError, Inlined, inline};
 use crate::proto::splice::SpliceError;
 use crate::proto::{ModelFile, ProtoError};
 
 /// A model file with its resolved graph.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// The file.
+    /// The file; where something was written out in place, the one that came of it.
     pub file: ModelFile,
+    /// What was written out.
+    pub inlined: Inlined,
     /// The main graph.
     pub graph: Graph,
     /// Nodes that are opaque, and why.
@@ -29,6 +32,9 @@ pub enum ImportError {
     /// The graph.
     #[error(transparent)]
     Graph(#[from] BuildError),
+    /// Functions and branches.
+    #[error(transparent)]
+    Inline(#[from] InlineError),
     /// Changes to the file.
     #[error(transparent)]
     Splice(#[from] SpliceError),
@@ -52,12 +58,14 @@ impl Model {
         Self::from_file(ModelFile::from_bytes(bytes)?, &InputSizes::default())
     }
 
-    /// Builds the graph of a decoded file, reading its input sizes as told.
+    /// Builds the graph of a decoded file, reading its input sizes as told. Calls of the model's own functions are written
+    /// out first, and an `If` of known condition gives way to its branch.
     ///
     /// # Errors
     /// As [`Model::open`].
     pub fn from_file(file: ModelFile, sizes: &InputSizes) -> Result<Self, ImportError> {
+        let (file, inlined) = inline(file)?;
         let built = build(&file, sizes)?;
-        Ok(Self { graph: built.graph, refusals: built.refusals, file })
+        Ok(Self { graph: built.graph, refusals: built.refusals, file, inlined })
     }
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use fixtures::arrows::{Module, arrows, circle, modules, uses};
 
 /// Modules from the lowest up, as `lib.rs` lists them: each may know those before it.
-const LAYERS: [&str; 11] =
-    ["proto", "tensor", "external", "graph", "labels", "ops", "channels", "build", "lanes", "model", "batch"];
+const LAYERS: [&str; 12] =
+    ["proto", "tensor", "external", "graph", "labels", "ops", "channels", "build", "inline", "lanes", "model", "batch"];
 
 fn sources() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

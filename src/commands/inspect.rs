@@ -45,6 +45,9 @@ struct Found {
     operators: BTreeMap<String, usize>,
     /// Operators that are worked around, and why.
     opaque: Vec<String>,
+    /// What was written out in place before anything was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inlined: Option<String>,
     cost: Cost,
     /// Lanes that every group keeps at least.
     floor: usize,
@@ -102,6 +105,7 @@ impl Found {
             outputs: shown(&graph.outputs),
             operators,
             opaque: model.refusals.iter().map(ToString::to_string).collect(),
+            inlined: model.inlined.note(),
             cost: subject.cost(),
             floor,
             least_macs: least_macs(lanes, floor),
@@ -129,6 +133,7 @@ impl Found {
             self.least_macs * 100.0,
             self.floor
         ));
+        self.inlined.iter().for_each(|note| text.push_str(&format!("   note {note}\n")));
         self.cost.caveat().iter().for_each(|caveat| text.push_str(&format!("   note {caveat}\n")));
         self.opaque.iter().for_each(|reason| text.push_str(&format!(" opaque {reason}\n")));
         text.push_str(&self.groups_text());

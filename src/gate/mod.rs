@@ -23,6 +23,7 @@ use self::effort::{Way, ways};
 use self::need::Need;
 pub(crate) use self::retry::{Exact, Left};
 use crate::evidence::launcher;
+use crate::freed;
 use crate::inputs::drawn;
 use crate::numbers::{bytes, small};
 use crate::pictures::Pictures;
@@ -65,16 +66,35 @@ impl Gate {
         let graph = &subject.model.graph;
         let need = Need::of(graph, subject.lanes(), OPEN_SIDE);
         let cut = Cut { subject, plan, tensors };
+        let inlined = self.check_inlined(subject, pictures)?;
         let mut stopped = None;
         for way in ways(graph, &need, macs(subject), self.memory as f64)? {
             match self.by(&cut, &way, pictures.filter(|_| !way.is_smaller()))? {
-                Ok(report) => return Ok(report),
+                Ok(mut report) => {
+                    report.notes.extend(inlined);
+                    return Ok(report);
+                }
                 // A size that a network declares may be one that it needs.
                 Err(fault) => stopped = Some(fault),
             }
         }
         let fault = stopped.unwrap_or_default();
         Err(anyhow!("the cut cannot be checked, so nothing was written: {fault}"))
+    }
+
+    /// What is to be said of functions and branches that were written out in place, once the model answers the same
+    /// without them.
+    fn check_inlined(self, subject: &Subject, pictures: Option<&Pictures>) -> Result<Option<String>> {
+        let Some(note) = subject.model.inlined.note() else { return Ok(None) };
+        let inputs = inputs(subject, pictures, freed::SAMPLES, self.seed)?;
+        match freed::inlined_equals(subject, &inputs, self.threads)? {
+            true => Ok(Some(note)),
+            false => Err(anyhow!(
+                "`{}` answers something else with its functions and branches written out in place, so nothing was written; \
+                 report this, or inline them with another tool",
+                subject.path.display()
+            )),
+        }
     }
 
     /// Checks in one way, reading sites part by part; what stops the check comes back in words.

@@ -172,9 +172,9 @@ impl<'a> Builder<'a> {
     }
 
     fn resolve(&self, node: &Node, row: &Row) -> Result<Box<dyn Op>, Box<Refusal>> {
-        let frozen = self.options.at_once.is_some();
-        let view = View { graph: self.graph, node, constants: &self.constants, held: &self.held, frozen };
-        (row.lower)(&view)
+        let Lowering { trainable, at_once, .. } = self.options;
+        let (graph, constants, held) = (self.graph, &self.constants, &self.held);
+        (row.lower)(&View { graph, node, constants, held, trainable, frozen: at_once.is_some() })
     }
 
     /// Runs a node now when all its inputs are the same in every run.

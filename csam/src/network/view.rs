@@ -15,6 +15,8 @@ pub(super) struct View<'a> {
     pub(super) constants: &'a HashMap<ValueId, Tensor>,
     /// Values that training changes, by the position of their leaf.
     pub(super) held: &'a HashMap<ValueId, usize>,
+    /// Whether the network is trained.
+    pub(super) trainable: bool,
     /// Whether running statistics stay what they are.
     pub(super) frozen: bool,
 }

@@ -75,6 +75,12 @@ impl Single {
         self
     }
 
+    /// A constant of integers of this shape.
+    pub(crate) fn integers_of(mut self, shape: &[usize], values: &[i64]) -> Self {
+        self.constants.push(Some(Tensor::from_i64(shape, values).unwrap()));
+        self
+    }
+
     pub(crate) fn floats(mut self, values: &[f32]) -> Self {
         self.constants.push(Some(Tensor::from_f32(&[values.len()], values).unwrap()));
         self
@@ -87,6 +93,11 @@ impl Single {
 
     pub(crate) fn index(mut self, value: i64) -> Self {
         self.constants.push(Some(Tensor::from_i64(&[], &[value]).unwrap()));
+        self
+    }
+
+    pub(crate) fn tensor(mut self, tensor: Tensor) -> Self {
+        self.constants.push(Some(tensor));
         self
     }
 

@@ -7,6 +7,7 @@ use import::{
     DType, Model, Tensor,
     graph::{Origin, ValueId},
     lanes::{Lanes, Reader},
+    ops::quantised_at,
     proto::onnx::NodeProto,
 };
 
@@ -14,7 +15,7 @@ use super::Site;
 use crate::{
     draft::Draft,
     error::ExportError,
-    nodes::{along, elementwise, simple_node},
+    nodes::{along, elementwise, int_attribute, simple_node},
     places::Places,
 };
 
@@ -106,10 +107,39 @@ fn mask(draft: &mut Draft<'_>, site: &Site<'_>, kept: &[usize]) -> Result<String
 fn select(draft: &mut Draft<'_>, site: &Site<'_>, stays: &[bool]) -> Result<NodeProto, ExportError> {
     let bools: Vec<u8> = stays.iter().map(|&stays| u8::from(stays)).collect();
     let mask = Tensor { dtype: DType::Bool, shape: vec![bools.len()], data: bools.into() };
-    let zero = Tensor::from_floats(site.dtype, &[], &[0.0])?;
     let mask = draft.constant(site.node, "mask", &along(&mask, site.rank, site.axis, WHERE_SINCE));
-    let zero = draft.constant(site.node, "zero", &zero);
-    Ok(simple_node("Where", &[&mask, site.name, &zero], &[]))
+    match site.dtype.is_integer() {
+        true => select_quantised(draft, site, &mask),
+        false => {
+            let zero = Tensor::from_floats(site.dtype, &[], &[0.0])?;
+            let zero = draft.constant(site.node, "zero", &zero);
+            Ok(simple_node("Where", &[&mask, site.name, &zero], &[]))
+        }
+    }
+}
+
+/// Quantised numbers stand for zero where they are the zero point. Runtimes choose among few types of integers.
+fn select_quantised(draft: &mut Draft<'_>, site: &Site<'_>, mask: &str) -> Result<NodeProto, ExportError> {
+    let point = quantised_at(site.node, site.input).and_then(|form| site.node.input(form.zero_point?));
+    let widened = |draft: &mut Draft<'_>, name: &str| {
+        let wide = draft.fresh_name(&format!("{name}_wide"));
+        draft.insert_before(site.node, cast(name, &wide, DType::I32));
+        wide
+    };
+    let zero = match point {
+        Some(point) => widened(draft, &draft.model.graph.value(point).name.clone()),
+        None => draft.constant(site.node, "zero", &Tensor::from_ints(DType::I32, &[], &[0])?),
+    };
+    let numbers = widened(draft, site.name);
+    let chosen = draft.fresh_name(&format!("{}_chosen", site.name));
+    draft.insert_before(site.node, simple_node("Where", &[mask, &numbers, &zero], &[&chosen]));
+    Ok(cast(&chosen, "", site.dtype))
+}
+
+fn cast(from: &str, to: &str, dtype: DType) -> NodeProto {
+    let mut node = simple_node("Cast", &[from], &[to]);
+    node.attribute.push(int_attribute("to", dtype.code().into()));
+    node
 }
 
 fn multiply(draft: &mut Draft<'_>, site: &Site<'_>, stays: &[bool]) -> Result<NodeProto, ExportError> {

@@ -67,9 +67,18 @@ impl Case {
 
 /// Every small model, one per hazard of cutting or place that holds lanes, and some random networks.
 pub(crate) fn cases() -> Vec<Case> {
-    let small = small::all().into_iter().chain(small::places()).map(|(name, bytes)| Case::new(name, bytes));
+    let small = small::all()
+        .into_iter()
+        .chain(small::places())
+        .chain(small::scoped())
+        .map(|(name, bytes)| Case::new(name, bytes));
     let random = (0..12).map(|seed| Case::new(&format!("random {seed}"), random::network(seed)));
     small.chain(random).collect()
+}
+
+/// Networks of quantised numbers.
+pub(crate) fn quantized() -> Vec<Case> {
+    small::quantized().into_iter().map(|(name, bytes)| Case::new(name, bytes)).collect()
 }
 
 /// What the check finds on a twin.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::dim::Dim;
 use super::ids::ValueId;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 /// Constants with more elements than this are not computed with.
 pub(crate) const FOLD_LIMIT: usize = 1 << 16;
@@ -49,13 +49,11 @@ impl Content {
         self.len() == 0
     }
 
-    /// The elements as sizes, for integers of rank 0 or 1, when they are few enough to be a list of sizes.
+    /// The elements as sizes, for integers and truths of rank 0 or 1, when they are few enough to be a list of sizes.
     pub fn dims(&self) -> Option<Vec<Dim>> {
         match self {
             Self::Dims { elements, .. } => Some(elements.clone()),
-            Self::Tensor(tensor)
-                if tensor.shape.len() <= 1 && tensor.dtype.is_integer() && tensor.len() <= FOLD_LIMIT =>
-            {
+            Self::Tensor(tensor) if tensor.shape.len() <= 1 && is_whole(tensor.dtype) && tensor.len() <= FOLD_LIMIT => {
                 Some(tensor.to_i64().ok()?.into_iter().map(Dim::known).collect())
             }
             Self::Tensor(_) => None,
@@ -74,4 +72,9 @@ impl Content {
             Self::Tensor(tensor) => tensor.shape.is_empty(),
         }
     }
+}
+
+/// Whether elements are integers, or truths, which count as 1 and 0.
+fn is_whole(dtype: DType) -> bool {
+    dtype.is_integer() || dtype == DType::Bool
 }

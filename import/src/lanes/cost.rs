@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::lane::{LaneId, Slot};
 use super::parameters::{is_parameter, sources, trainable};
+use super::quantized::quantised;
 use crate::graph::{Dim, Graph, Node, Origin, StoredId, Value, ValueId};
 use crate::ops::{self, CostView, Product};
 use crate::tensor::DType;
@@ -201,13 +202,13 @@ fn is_sized(graph: &Graph, node: &Node, product: &Product) -> bool {
     ranked && product.axes.iter().all(|place| size(place).is_some_and(sized))
 }
 
-/// The trainable tensors, and those that nodes read of which nothing else is known.
+/// The trainable and the quantised tensors, and those that nodes read of which nothing else is known.
 fn counted(graph: &Graph) -> BTreeSet<StoredId> {
     let unknown = graph.nodes.iter().filter(|node| node.row.is_none());
     let read = unknown.flat_map(|node| node.inputs.iter().flatten().chain(&node.captures)).copied();
     let read = read.filter(|&value| graph.value(value).constant).collect();
     let read = sources(graph, read).into_iter().filter(|&id| is_parameter(graph, id));
-    read.chain(trainable(graph)).collect()
+    read.chain(trainable(graph)).chain(quantised(graph)).collect()
 }
 
 /// Whether a value holds floats in a form that is not read, so that they are missing from the count of parameters.

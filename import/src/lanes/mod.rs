@@ -12,6 +12,7 @@ mod kept;
 mod lane;
 mod parameters;
 mod plan;
+mod quantized;
 mod resolve;
 pub mod score;
 

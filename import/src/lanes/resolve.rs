@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::analysis::Lanes;
 use super::cost::CostModel;
 use super::lane::{Group, Lane, LaneId, Pin, Reader, Refused, Slot};
+use super::quantized::is_laid_out;
 use crate::graph::{Dim, Graph, Node, Origin, StoredId, StoredTensor, ValueId};
 use crate::labels::{
     Axis, Block, Counted, LABEL_LIMIT, Label, Labels, LaneView, Layout, PinCode, Projection, RawReader, Reason, State,
@@ -83,7 +84,7 @@ fn is_stored(graph: &Graph, node: &Node) -> bool {
 
 /// How many labels stored tensors and inputs start with. Few bytes may declare large sizes.
 fn first_labels(graph: &Graph) -> usize {
-    let stored = graph.stored.iter().filter(|stored| stored.tensor.dtype.is_float());
+    let stored = graph.stored.iter().filter(|stored| is_laid_out(graph, stored));
     let stored = stored.flat_map(|stored| stored.tensor.shape.iter().copied());
     let inputs = graph.inputs.iter().flat_map(|&input| graph.value(input).shape.iter().flatten());
     let sizes = stored.chain(inputs.filter_map(Dim::extent));
@@ -98,7 +99,7 @@ fn left_whole(graph: &Graph) -> Lanes {
         let sizes = stored.tensor.shape.clone().into_iter().enumerate().filter(|&(_, count)| count > 1);
         sizes.map(move |(axis, count)| Pin { tensor: tensor.clone(), axis, count, reason: reason.clone() })
     };
-    let pins = graph.stored.iter().filter(|stored| stored.tensor.dtype.is_float()).flat_map(axes).collect();
+    let pins = graph.stored.iter().filter(|stored| is_laid_out(graph, stored)).flat_map(axes).collect();
     let slots = HashMap::new();
     let cost = CostModel::of(graph, &slots);
     Lanes {
@@ -127,7 +128,7 @@ fn start(graph: &Graph, keep: &[String]) -> State {
         let name = &graph.value(stored.value).name;
         let kept = keep.iter().any(|pattern| name.contains(pattern.as_str()));
         let reason = kept.then(|| Reason { code: PinCode::Keep, place: name.clone() });
-        let labelled = stored.tensor.dtype.is_float();
+        let labelled = is_laid_out(graph, stored);
         let layout = stored.tensor.shape.iter().map(|&n| start_axis(&mut state.labels, n, labelled, reason.as_ref()));
         state.layouts[stored.value.0 as usize] = Some(layout.collect());
     }

@@ -1,22 +1,24 @@
 //! Scores of lanes that need no data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::analysis::Lanes;
 use super::parameters::trainable;
+use super::quantized::{numbers, quantised};
 use crate::graph::{Graph, StoredId};
 use crate::tensor::TensorError;
 
 /// Group L2 norm (DepGraph, Fang et al. 2023): per lane the sum of squares at each coupled stored site, averaged over
-/// the sites, divided by the group's mean. Sites on other than trainable tensors do not count.
+/// the sites, divided by the group's mean. Sites on other than trainable and quantised tensors do not count.
 ///
 /// # Errors
 /// When a stored tensor cannot be read as numbers.
 pub fn magnitude(graph: &Graph, lanes: &Lanes) -> Result<Vec<f64>, TensorError> {
-    let trainable = trainable(graph);
+    let mut weights: BTreeSet<StoredId> = trainable(graph).into_iter().collect();
+    weights.extend(quantised(graph));
     let mut squares: BTreeMap<(StoredId, usize), Vec<f64>> = BTreeMap::new();
     for group in &lanes.groups {
-        for &(stored, axis) in group.sites.iter().filter(|(stored, _)| trainable.contains(stored)) {
+        for &(stored, axis) in group.sites.iter().filter(|(stored, _)| weights.contains(stored)) {
             if let std::collections::btree_map::Entry::Vacant(entry) = squares.entry((stored, axis)) {
                 entry.insert(axis_squares(graph, stored, axis)?);
             }
@@ -37,7 +39,13 @@ pub fn magnitude(graph: &Graph, lanes: &Lanes) -> Result<Vec<f64>, TensorError> 
 /// Sums over everything but one axis, of squares.
 fn axis_squares(graph: &Graph, stored: StoredId, axis: usize) -> Result<Vec<f64>, TensorError> {
     let tensor = &graph.stored(stored).tensor;
-    let floats = tensor.floats().ok_or(TensorError::Conversion { from: tensor.dtype, to: "floats" })?;
+    let Some(floats) = tensor.floats() else {
+        let mut sums = vec![0.0; tensor.shape[axis]];
+        let inner = tensor.shape[axis + 1..].iter().product::<usize>().max(1);
+        let extent = tensor.shape[axis].max(1);
+        numbers(graph, stored)?.into_iter().enumerate().for_each(|(flat, x)| sums[flat / inner % extent] += x * x);
+        return Ok(sums);
+    };
     let extent = tensor.shape[axis];
     let inner = tensor.shape[axis + 1..].iter().copied().fold(1, usize::saturating_mul).max(1);
     let mut sums = vec![0.0; extent];

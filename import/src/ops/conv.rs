@@ -2,7 +2,7 @@
 
 use super::pool::Window;
 use super::row::{Contraction, Cost, CostView, Fact, InferView, OpRow, Resized, Rewrite, Role};
-use crate::graph::{Dim, Node, Refusal};
+use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", &[1, 11, 22], infer, lanes)
@@ -13,13 +13,33 @@ pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", &[1, 11, 22], infer, lane
     .contraction(contraction)];
 
 /// A kernel [out, in, …] sums over everything but its first axis.
-fn fan_in(_: &Node, _: usize, shape: &[usize]) -> usize {
+pub(super) fn fan_in(_: &Node, _: usize, shape: &[usize]) -> usize {
     shape.iter().skip(1).copied().fold(1, usize::saturating_mul)
 }
 
+/// Which inputs a convolution reads.
+#[derive(Clone, Copy)]
+pub(super) struct Reads {
+    pub(super) data: usize,
+    pub(super) weight: usize,
+    pub(super) bias: Option<usize>,
+    /// Whether a constant can stand in for a channel of the data, folded into the bias.
+    pub(super) fillable: bool,
+}
+
+const PLAIN: Reads = Reads { data: 0, weight: 1, bias: Some(2), fillable: true };
+
 fn infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
-    let Some(weight) = view.shape(1).map(<[Dim]>::to_vec) else { return view.like_first(None) };
-    let Some(data) = view.shape(0).map(<[Dim]>::to_vec) else { return Ok(behind_unknown(view, &weight)) };
+    let dtype = if view.shape(0).is_some() { view.dtype(0) } else { view.dtype(0).or(view.dtype(1)) };
+    Ok(vec![Fact { dtype, shape: shape_of(view, PLAIN)? }])
+}
+
+/// Sizes of the output, when the weight's are known.
+pub(super) fn shape_of(view: &mut InferView, reads: Reads) -> Result<Option<Shape>, Box<Refusal>> {
+    let Some(weight) = view.shape(reads.weight).map(<[Dim]>::to_vec) else { return Ok(None) };
+    let Some(data) = view.shape(reads.data).map(<[Dim]>::to_vec) else {
+        return Ok(Some(behind_unknown(view, &weight)));
+    };
     if data.len() < 3 || data.len() != weight.len() {
         let reason = format!("data {} against weight {}", view.show(&data), view.show(&weight));
         return Err(view.contradiction(reason));
@@ -29,16 +49,16 @@ fn infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let window = Window::of(view.node, data.len() - 2, kernel)
         .ok_or_else(|| view.contradiction("the window attributes do not fit the input's rank"))?;
     let slid = window.slide(view, &data[2..])?;
-    view.like_first(Some([&[data[0].clone(), weight[0].clone()], slid.as_slice()].concat()))
+    Ok(Some([&[data[0].clone(), weight[0].clone()], slid.as_slice()].concat()))
 }
 
 /// Behind a value of unknown rank the weight still tells the rank and the channels.
-fn behind_unknown(view: &mut InferView, weight: &[Dim]) -> Vec<Fact> {
+fn behind_unknown(view: &mut InferView, weight: &[Dim]) -> Shape {
     let mut shape: Vec<Dim> = weight.iter().map(|_| view.fresh()).collect();
     if let (Some(written), Some(channels)) = (shape.get_mut(1), weight.first()) {
         *written = channels.clone();
     }
-    vec![Fact { dtype: view.dtype(0).or(view.dtype(1)), shape: Some(shape) }]
+    shape
 }
 
 fn check_channels(view: &InferView, data: &[Dim], weight: &[Dim]) -> Result<(), Box<Refusal>> {
@@ -58,13 +78,21 @@ fn check_channels(view: &InferView, data: &[Dim], weight: &[Dim]) -> Result<(), 
 }
 
 fn cost(view: &CostView) -> Cost {
-    let Some(weight) = view.node.input(1) else { return Cost::default() };
+    cost_of(view, PLAIN)
+}
+
+pub(super) fn cost_of(view: &CostView, reads: Reads) -> Cost {
+    let Some(weight) = view.node.input(reads.weight) else { return Cost::default() };
     let read = (1..view.rank(weight).unwrap_or(1)).map(|axis| (weight, axis)).collect();
     view.contraction(read)
 }
 
 fn lanes(view: &mut LaneView) {
-    let (Some(weight), Some(mut output)) = (view.layout(1), view.plain_output()) else {
+    lanes_of(view, PLAIN);
+}
+
+pub(super) fn lanes_of(view: &mut LaneView, reads: Reads) {
+    let (Some(weight), Some(mut output)) = (view.layout(reads.weight), view.plain_output()) else {
         return LaneView::opaque(view);
     };
     if weight.len() < 3 || output.len() != weight.len() {
@@ -73,9 +101,11 @@ fn lanes(view: &mut LaneView) {
     for kernel in weight.iter().skip(2) {
         view.pin(kernel, PinCode::Structure);
     }
-    view.unite_list(&weight[0], 2);
+    if let Some(bias) = reads.bias {
+        view.unite_list(&weight[0], bias);
+    }
     let groups = view.node().int_or("group", 1);
-    let Some(data) = view.layout(0) else {
+    let Some(data) = view.layout(reads.data) else {
         view.pin(&weight[1], PinCode::UncutPartner);
         if groups != 1 {
             view.pin(&weight[0], PinCode::UncutPartner);
@@ -87,9 +117,9 @@ fn lanes(view: &mut LaneView) {
     match groups {
         1 => {
             view.unite(&data[1], &weight[1]);
-            view.reader((0, 1), (1, 1), true);
+            view.reader((reads.data, 1), (reads.weight, 1), reads.fillable);
         }
-        groups => grouped(view, &data[1], &weight, groups),
+        groups => grouped(view, reads, &data[1], &weight, groups),
     }
     output[0] = data[0].clone();
     output[1] = weight[0].clone();
@@ -98,7 +128,7 @@ fn lanes(view: &mut LaneView) {
 
 /// Whole groups are cut when there are at least as many groups as channels in one; otherwise every group loses the
 /// same channels.
-fn grouped(view: &mut LaneView, data: &Axis, weight: &[Axis], groups: i64) {
+fn grouped(view: &mut LaneView, reads: Reads, data: &Axis, weight: &[Axis], groups: i64) {
     let sizes = usize::try_from(groups).ok().and_then(|groups| {
         let channels = data.extent().or_else(|| weight[1].extent()?.checked_mul(groups))?;
         let read = channels.checked_div(groups).filter(|&read| read > 0)?;
@@ -117,18 +147,22 @@ fn grouped(view: &mut LaneView, data: &Axis, weight: &[Axis], groups: i64) {
     } else {
         view.unite_by(&[(data, &|i| i % read), (&weight[1], &|i| i)]);
         view.unite_by(&[(&weight[0], &|o| o % written)]);
-        view.reader((0, 1), (1, 1), false);
+        view.reader((reads.data, 1), (reads.weight, 1), false);
     }
 }
 
 /// The number of groups follows the channels: what is left of the data over what one group reads.
 fn counts(resized: &Resized) -> Vec<Rewrite> {
+    counts_of(resized, PLAIN)
+}
+
+pub(super) fn counts_of(resized: &Resized, reads: Reads) -> Vec<Rewrite> {
     let old = resized.node.int_or("group", 1);
     if old == 1 {
         return Vec::new();
     }
     let size = |input: usize, axis: usize| resized.inputs.get(input)?.as_ref()?.get(axis)?.value();
-    match (size(0, 1), size(1, 1)) {
+    match (size(reads.data, 1), size(reads.weight, 1)) {
         (Some(channels), Some(read)) if read > 0 && channels / read != old => {
             vec![Rewrite::Int("group", channels / read)]
         }

@@ -22,19 +22,19 @@ const fn asked(name: &'static str, revisions: &'static [i64]) -> OpRow {
 pub(super) const ROWS: &[OpRow] = &[
     compared_before_7("Equal").fold(equal),
     compared("Equal", &[7, 11, 13, 19]).fold(equal),
-    compared_before_7("Less"),
-    compared("Less", &[7, 9, 13]),
-    compared_before_7("Greater"),
-    compared("Greater", &[7, 9, 13]),
-    compared("LessOrEqual", &[12, 16]),
-    compared("GreaterOrEqual", &[12, 16]),
-    compared_before_7("And"),
-    compared("And", &[7]),
-    compared_before_7("Or"),
-    compared("Or", &[7]),
-    compared_before_7("Xor"),
-    compared("Xor", &[7]),
-    asked("Not", &[1]),
+    compared_before_7("Less").fold(less),
+    compared("Less", &[7, 9, 13]).fold(less),
+    compared_before_7("Greater").fold(greater),
+    compared("Greater", &[7, 9, 13]).fold(greater),
+    compared("LessOrEqual", &[12, 16]).fold(|view| of_numbers(view, |a, b| a <= b)),
+    compared("GreaterOrEqual", &[12, 16]).fold(|view| of_numbers(view, |a, b| a >= b)),
+    compared_before_7("And").fold(both),
+    compared("And", &[7]).fold(both),
+    compared_before_7("Or").fold(either),
+    compared("Or", &[7]).fold(either),
+    compared_before_7("Xor").fold(one_alone),
+    compared("Xor", &[7]).fold(one_alone),
+    asked("Not", &[1]).fold(not),
     asked("IsNaN", &[9, 13, 20]),
     asked("IsInf", &[10, 20]),
     OpRow::new("Where", &[9, 16], chosen_infer, joint_lanes).fold(chosen),
@@ -72,6 +72,36 @@ fn equal(view: &FoldView) -> Option<Content> {
         let same = (a == b).then_some(true).or(known).or(apart.then_some(false));
         Some(Dim::known(i64::from(same?)))
     })
+}
+
+/// Whether known integers, or truths, stand in a relation, as 1 or 0.
+fn of_numbers(view: &FoldView, holds: fn(i64, i64) -> bool) -> Option<Content> {
+    arithmetic(view, |a, b| Some(Dim::known(i64::from(holds(a.value()?, b.value()?)))))
+}
+
+fn less(view: &FoldView) -> Option<Content> {
+    of_numbers(view, |a, b| a < b)
+}
+
+fn greater(view: &FoldView) -> Option<Content> {
+    of_numbers(view, |a, b| a > b)
+}
+
+fn both(view: &FoldView) -> Option<Content> {
+    of_numbers(view, |a, b| a != 0 && b != 0)
+}
+
+fn either(view: &FoldView) -> Option<Content> {
+    of_numbers(view, |a, b| a != 0 || b != 0)
+}
+
+fn one_alone(view: &FoldView) -> Option<Content> {
+    of_numbers(view, |a, b| (a != 0) != (b != 0))
+}
+
+fn not(view: &FoldView) -> Option<Content> {
+    let turned = view.ints(0)?.into_iter().map(|truth| Dim::known(i64::from(truth == 0)));
+    Some(Content::Dims { scalar: view.content(0)?.is_scalar(), elements: turned.collect() })
 }
 
 /// Sizes chosen by known truths.

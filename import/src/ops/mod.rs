@@ -9,6 +9,7 @@ mod contraction;
 mod conv;
 mod conv_transpose;
 mod cost_view;
+mod deform_conv;
 mod elementwise;
 mod family;
 mod fold_view;
@@ -22,6 +23,8 @@ mod normalization;
 mod pad;
 mod part;
 mod pool;
+mod quantization;
+mod quantize;
 mod random;
 mod reduce;
 mod resize;
@@ -43,9 +46,10 @@ pub use infer_view::{BatchConstant, Fact, InferView};
 pub use layout::permutation;
 pub use part::taken;
 pub use pool::{Padding, Window};
+pub use quantization::Quantised;
 pub use random::draws_random;
 pub use reduce::reduced_axes;
-pub use resize::scaled;
+pub use resize::{Proportion, scaled, scaled_to_nearest};
 pub use role::{FanIn, Role};
 pub use row::{CostOf, Counts, Fold, Infer, KeptOn, LanesOf, NEWEST_OPSET, OpRow, Resized, Rewrite};
 pub use shape::constant_value;
@@ -58,6 +62,7 @@ static TABLE: LazyLock<Vec<&'static OpRow>> = LazyLock::new(|| {
     let families = [
         conv::ROWS,
         conv_transpose::ROWS,
+        deform_conv::ROWS,
         gemm::ROWS,
         normalization::ROWS,
         elementwise::ROWS,
@@ -71,6 +76,7 @@ static TABLE: LazyLock<Vec<&'static OpRow>> = LazyLock::new(|| {
         logic::ROWS,
         space::ROWS,
         indexed::ROWS,
+        quantize::ROWS,
         shape::ROWS,
     ];
     families.into_iter().flatten().collect()
@@ -92,6 +98,17 @@ pub fn rows_named(domain: &str, op: &str) -> impl Iterator<Item = (RowId, &'stat
 pub fn contraction_of(graph: &Graph, node: &Node, data: usize) -> Option<Contraction> {
     let rank = graph.value(node.input(data)?).shape.as_ref().map_or(0, Vec::len);
     (row_of(node)?.contraction)(node, rank)
+}
+
+/// What the numbers at an input stand for, where they are quantised.
+pub fn quantised_at(node: &Node, input: usize) -> Option<&'static Quantised> {
+    row_of(node)?.quantised.iter().find(|it| it.numbers == Some(input))
+}
+
+/// Whether the integers at an input are laid out as channels are: quantised numbers and zero points.
+pub fn holds_quantised(node: &Node, input: usize) -> bool {
+    let holds = |it: &Quantised| it.numbers == Some(input) || it.zero_point == Some(input);
+    row_of(node).is_some_and(|row| row.quantised.iter().any(holds))
 }
 
 /// The row that says what a node means; `None` for an opaque one.

@@ -25,6 +25,10 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("GroupNormalization", &[18, 21], same_infer, group_lanes)
         .parameters(&[(1, Role::Scale), (2, Role::Shift)])
         .family(Family::Standardisation),
+    // Runtimes had it before the standard, with its axes in two switches.
+    OpRow::new("MeanVarianceNormalization", &[1], same_infer, early_mean_variance_lanes)
+        .family(Family::Standardisation)
+        .before(9),
     OpRow::new("MeanVarianceNormalization", &[9, 13], same_infer, mean_variance_lanes).family(Family::Standardisation),
     OpRow::new("LpNormalization", &[1, 22], same_infer, lp_lanes),
     OpRow::new("LRN", &[1, 13], same_infer, neighbour_lanes),
@@ -105,6 +109,13 @@ fn mean_variance_lanes(view: &mut LaneView) {
             None => return LaneView::opaque(view),
         }
     }
+    view.set(0, data);
+}
+
+fn early_mean_variance_lanes(view: &mut LaneView) {
+    let Some(data) = view.layout(0) else { return LaneView::opaque(view) };
+    let across = view.node().int_or("across_channels", 0) != 0;
+    view.fix_from(&data, if across { 1 } else { 2 });
     view.set(0, data);
 }
 

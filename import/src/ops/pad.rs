@@ -5,9 +5,12 @@ use super::row::{CostView, Fact, InferView, OpRow, Resized, Rewrite};
 use crate::graph::{Dim, Graph, Node, Refusal};
 use crate::labels::{Axis, LaneView};
 
-pub(super) const ROWS: &[OpRow] = &[OpRow::new("Pad", &[1, 2, 11, 13, 18, 19, 21, 23, 24, 25], pad_infer, pad_lanes)
-    .cost(CostView::free)
-    .counts(pad_counts)];
+pub(super) const ROWS: &[OpRow] = &[
+    OpRow::new("Pad", &[1, 2, 11, 13, 18, 19, 21, 23, 24, 25], pad_infer, pad_lanes)
+        .cost(CostView::free)
+        .counts(pad_counts),
+    OpRow::new("CenterCropPad", &[18], centred_infer, centred_lanes).cost(CostView::free).sizes(&[1]),
+];
 
 /// What is added to one axis; negative amounts take away.
 struct Margin {
@@ -92,6 +95,38 @@ fn padded(view: &mut LaneView, axis: &Axis, margin: &Margin, size: &Dim) -> Axis
         view.fix(axis);
         view.plain(size)
     })
+}
+
+/// The axes that are cropped or padded about their middle.
+fn centred_axes(node: &Node, rank: usize) -> Option<Vec<usize>> {
+    match node.ints("axes") {
+        Some(axes) => axes.iter().map(|&axis| resolve_axis(axis, rank)).collect(),
+        None => Some((0..rank).collect()),
+    }
+}
+
+fn centred_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let Some(mut shape) = view.shape(0).map(<[Dim]>::to_vec) else { return view.like_first(None) };
+    let axes = centred_axes(view.node, shape.len());
+    let axes = axes.ok_or_else(|| view.contradiction(format!("it has not all its axes in {}", view.show(&shape))))?;
+    let sizes = view.dims(1);
+    for (place, axis) in axes.into_iter().enumerate() {
+        let stated = sizes.as_ref().and_then(|sizes| sizes.get(place).cloned()).filter(Dim::is_size);
+        shape[axis] = stated.unwrap_or_else(|| view.fresh());
+    }
+    view.like_first(Some(shape))
+}
+
+/// Axes that it leaves alone pass.
+fn centred_lanes(view: &mut LaneView) {
+    let Some(mut layout) = view.layout(0) else { return LaneView::opaque(view) };
+    let Some(axes) = centred_axes(view.node(), layout.len()) else { return LaneView::opaque(view) };
+    for axis in axes {
+        let Some(size) = view.size_of(0, axis) else { return LaneView::opaque(view) };
+        view.fix(&layout[axis].clone());
+        layout[axis] = view.plain(size);
+    }
+    view.set(0, layout);
 }
 
 /// On a cut axis, as many indices are added as stayed of those added before.

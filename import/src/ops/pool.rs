@@ -11,6 +11,7 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("GlobalAveragePool", &[1, 22], global_infer, per_channel_lanes).family(Family::Average),
     OpRow::new("LpPool", &[2, 11, 18, 22], pool_infer, per_channel_lanes),
     OpRow::new("GlobalLpPool", &[2, 22], global_infer, per_channel_lanes),
+    OpRow::new("MaxUnpool", &[9, 11, 22], unpool_infer, LaneView::opaque),
     OpRow::new("GlobalMaxPool", &[1, 22], global_infer, per_channel_lanes),
 ];
 
@@ -112,6 +113,13 @@ impl Window {
         steps.checked_add(1 - i64::from(starts_outside))
     }
 
+    /// The least size of an axis over which the window slides so many times.
+    pub fn unpooled_size(&self, axis: usize, times: i64) -> Option<i64> {
+        let steps = times.checked_sub(1)?.checked_mul(self.strides[axis])?;
+        let whole = steps.checked_add(self.kernel[axis])?;
+        whole.checked_sub(self.pads[axis])?.checked_sub(self.pads[axis + self.kernel.len()]).filter(|&size| size > 0)
+    }
+
     /// Sizes of the spatial axes after sliding; unknown sizes stay themselves where the window keeps them.
     pub fn slide(&self, view: &mut InferView, sizes: &[Dim]) -> Result<Shape, Box<Refusal>> {
         let mut slid = Vec::with_capacity(sizes.len());
@@ -147,6 +155,30 @@ fn pool_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let pooled = Some([&shape[..2], slid.as_slice()].concat());
     let places = Fact { dtype: Some(DType::I64), shape: pooled.clone() };
     Ok(vec![Fact { dtype: view.dtype(0), shape: pooled }, places])
+}
+
+/// Sizes that a pooling of this window would have been given; other ones may be stated.
+fn unpool_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let Some(shape) = view.shape(0).map(<[Dim]>::to_vec) else { return view.like_first(None) };
+    if view.node.input(2).is_some() {
+        let stated = view.dims(2).filter(|sizes| sizes.len() == shape.len() && sizes.iter().all(Dim::is_size));
+        let sizes = stated.unwrap_or_else(|| shape.iter().map(|_| view.fresh()).collect());
+        return view.like_first(Some(sizes));
+    }
+    let window = shape.len().checked_sub(2).and_then(|axes| Window::of(view.node, axes, None));
+    let window = window.ok_or_else(|| view.contradiction("the window attributes do not fit the input's rank"))?;
+    let mut sizes = shape.clone();
+    for (axis, size) in sizes[2..].iter_mut().enumerate() {
+        *size = match size.value() {
+            Some(n) => Dim::known(
+                window
+                    .unpooled_size(axis, n)
+                    .ok_or_else(|| view.contradiction(format!("its padding leaves nothing of an axis of {n}")))?,
+            ),
+            None => view.fresh(),
+        };
+    }
+    view.like_first(Some(sizes))
 }
 
 fn global_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {

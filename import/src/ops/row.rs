@@ -8,6 +8,7 @@ pub(super) use super::cost_view::{Cost, CostView};
 pub(super) use super::family::Family;
 pub(super) use super::fold_view::FoldView;
 pub(super) use super::infer_view::{Fact, InferView};
+use super::quantization::Quantised;
 pub(super) use super::role::Role;
 use super::role::{FanIn, no_sum};
 use crate::graph::{Content, Graph, Node, Refusal, Shape, ValueId};
@@ -58,6 +59,8 @@ pub struct OpRow {
     pub contraction: ContractionOf,
     /// What it does to what it reads.
     pub family: Family,
+    /// Where it finds what quantised numbers stand for.
+    pub quantised: &'static [Quantised],
 }
 
 /// The newest operator-set version whose changes were checked against the rows.
@@ -82,6 +85,7 @@ impl OpRow {
             counts: Resized::nothing,
             contraction: none,
             family: Family::Other,
+            quantised: &[],
         }
     }
 
@@ -128,6 +132,11 @@ impl OpRow {
 
     pub(super) const fn family(mut self, family: Family) -> Self {
         self.family = family;
+        self
+    }
+
+    pub(super) const fn quantised(mut self, quantised: &'static [Quantised]) -> Self {
+        self.quantised = quantised;
         self
     }
 

@@ -158,6 +158,10 @@ fn cast_fold(view: &FoldView) -> Option<Content> {
     let to = i32::try_from(view.node.int_or("to", 0)).ok().and_then(DType::from_code)?;
     let from = view.value(0)?.dtype?;
     let whole = |d: DType| matches!(d, DType::I64 | DType::I32);
+    if to == DType::Bool && whole(from) {
+        let truths = view.ints(0)?.into_iter().map(|number| Dim::known(i64::from(number != 0)));
+        return Some(Content::Dims { scalar: view.content(0)?.is_scalar(), elements: truths.collect() });
+    }
     (from == to || ((whole(from) || from == DType::Bool) && whole(to))).then(|| view.content(0).cloned()).flatten()
 }
 

@@ -1,4 +1,4 @@
-//! Pixels to channels and back, and sampling at given positions: DepthToSpace, SpaceToDepth, GridSample.
+//! Pixels to channels and back, and sampling at given positions: DepthToSpace, SpaceToDepth, GridSample, RoiAlign.
 
 use super::row::{CostView, Fact, InferView, OpRow};
 use crate::graph::{Dim, Node, Refusal, product};
@@ -12,6 +12,7 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("ImageScaler", &[1], like_data, scaled_lanes),
     OpRow::new("Crop", &[1], crop_infer, crop_lanes).cost(CostView::free),
     OpRow::new("AffineGrid", &[20], grid_infer, LaneView::opaque),
+    OpRow::new("RoiAlign", &[10, 16, 22], regions_infer, regions_lanes),
     OpRow::new("Col2Im", &[18], image_infer, LaneView::opaque),
 ];
 
@@ -157,6 +158,31 @@ fn sample_lanes(view: &mut LaneView) {
     for (to, from) in output.iter_mut().zip(data).take(2) {
         *to = from;
     }
+    view.set(0, output);
+}
+
+/// `[N, C, H, W]` in R regions gives `[R, C, …]` of the stated sizes.
+fn regions_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
+    let channels = view.shape(0).and_then(|data| data.get(1).cloned());
+    let regions = [1, 2].into_iter().find_map(|input| view.shape(input)?.first().cloned());
+    let mut or_fresh = |size: Option<Dim>| size.unwrap_or_else(|| view.fresh());
+    let (regions, channels) = (or_fresh(regions), or_fresh(channels));
+    let [height, width] = ["output_height", "output_width"].map(|name| view.node.int_or(name, 1));
+    if height < 1 || width < 1 {
+        return Err(view.contradiction(format!("its regions become {height} rows of {width}")));
+    }
+    view.like_first(Some(vec![regions, channels, Dim::known(height), Dim::known(width)]))
+}
+
+fn regions_lanes(view: &mut LaneView) {
+    let (Some(data), Some(mut output)) = (view.layout(0), view.plain_output()) else { return LaneView::opaque(view) };
+    let Some(channels) = data.get(1).cloned().filter(|_| output.len() == 4) else { return LaneView::opaque(view) };
+    view.fix(&data[0]);
+    view.fix_from(&data, 2);
+    for input in 1..3 {
+        view.pin_input(input, PinCode::NoExactForm);
+    }
+    output[1] = channels;
     view.set(0, output);
 }
 

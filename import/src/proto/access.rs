@@ -45,6 +45,11 @@ impl NodeProto {
     pub fn graph(&self, name: &str) -> Option<&GraphProto> {
         self.attribute(name)?.g.as_deref()
     }
+
+    /// The graphs that the node holds.
+    pub fn subgraphs(&self) -> impl Iterator<Item = &GraphProto> {
+        self.attribute.iter().flat_map(|attribute| attribute.g.as_deref().into_iter().chain(&attribute.graphs))
+    }
 }
 
 /// The value under `key` in a list of entries.

@@ -91,8 +91,10 @@ pub enum ProtoError {
 pub struct ModelFile {
     /// Where the file is; bytes that came without a file have no path.
     pub path: Option<PathBuf>,
-    /// The whole file. The messages' payloads are slices of it.
+    /// The whole model. The messages' payloads are slices of it.
     pub bytes: Bytes,
+    /// The file as it was read: `bytes`, unless the model was rewritten before it was looked at.
+    pub read: Bytes,
     /// The messages.
     pub proto: ModelProto,
 }
@@ -143,7 +145,7 @@ impl ModelFile {
                 None => ProtoError::NoGraph { name },
             });
         }
-        Ok(Self { path, bytes, proto })
+        Ok(Self { path, read: bytes.clone(), bytes, proto })
     }
 }
 

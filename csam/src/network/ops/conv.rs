@@ -1,9 +1,10 @@
 //! Convolution.
 
+use import::graph::Refusal;
 use import::ops::Window;
 use tch::Tensor;
 
-use super::window::{Placed, window};
+use super::window::{Kernel, Placed, window};
 use super::{Lowered, Row};
 use crate::network::op::{Frame, Inputs, Op, Torch, along};
 use crate::network::view::View;
@@ -11,37 +12,40 @@ use crate::network::view::View;
 pub(super) const ROWS: &[Row] = &[Row::new("Conv", conv)];
 
 fn conv(view: &View) -> Lowered {
-    let shape = view.shape(1);
-    let axes = view.rank(1).or_else(|| view.rank(0)).and_then(|rank| rank.checked_sub(2));
-    let axes = axes.ok_or_else(|| view.unsupported("the rank of its weight is not known"))?;
-    let kernel = shape.and_then(|shape| Some(shape.get(2..)?.to_vec()));
-    let groups = view.node.int_or("group", 1);
-    if groups < 1 {
-        return Err(view.contradiction(format!("`group` is {groups}")));
-    }
-    Ok(Box::new(Conv { window: window(view, axes, kernel)?, groups }))
+    Ok(Box::new(Conv::of(view, 1)?))
 }
 
 /// `[N, C, …] ∗ [O, C/groups, …] + [O] → [N, O, …]`.
-struct Conv {
+pub(super) struct Conv {
     window: Window,
     groups: i64,
 }
 
-impl Op for Conv {
-    fn run(&self, inputs: &mut Inputs, _: &Frame) -> Torch<Vec<Tensor>> {
-        let (data, weight, bias) = (inputs.at(0)?, inputs.at(1)?, inputs.get(2));
+impl Conv {
+    /// A node's convolution, with its weight at this input.
+    pub(super) fn of(view: &View, weight: usize) -> Result<Self, Box<Refusal>> {
+        let Kernel { axes, extents, groups } = Kernel::of(view, weight)?;
+        Ok(Self { window: window(view, axes, extents)?, groups })
+    }
+
+    /// The sums of products.
+    pub(super) fn sums(&self, data: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Torch<Tensor> {
         let Window { strides, dilations, .. } = &self.window;
         let placed = Placed::on(&self.window, data)?;
         let zero = vec![0; strides.len()];
         let run = |data: &Tensor, pads: &[i64]| {
             data.f_convolution(weight, bias, strides, pads, dilations, false, &zero, self.groups)
         };
-        let out = match placed.symmetric(|_| i64::MAX) {
-            Some(pads) => run(data, &pads)?,
-            None => run(&placed.pad(data, 0.0)?, &zero)?,
-        };
-        Ok(vec![out])
+        match placed.symmetric(|_| i64::MAX) {
+            Some(pads) => run(data, &pads),
+            None => run(&placed.pad(data, 0.0)?, &zero),
+        }
+    }
+}
+
+impl Op for Conv {
+    fn run(&self, inputs: &mut Inputs, _: &Frame) -> Torch<Vec<Tensor>> {
+        Ok(vec![self.sums(inputs.at(0)?, inputs.at(1)?, inputs.get(2))?])
     }
 
     fn fresh(&self) -> bool {

@@ -3,7 +3,7 @@
 use import::ops::Spread;
 use tch::{TchError, Tensor};
 
-use super::window::spread;
+use super::window::{Kernel, spread};
 use super::{Lowered, Row};
 use crate::network::op::{Frame, Inputs, Op, Torch, along};
 use crate::network::view::View;
@@ -11,15 +11,8 @@ use crate::network::view::View;
 pub(super) const ROWS: &[Row] = &[Row::new("ConvTranspose", conv_transpose)];
 
 fn conv_transpose(view: &View) -> Lowered {
-    let shape = view.shape(1);
-    let axes = view.rank(1).or_else(|| view.rank(0)).and_then(|rank| rank.checked_sub(2));
-    let axes = axes.ok_or_else(|| view.unsupported("the rank of its weight is not known"))?;
-    let kernel = shape.and_then(|shape| Some(shape.get(2..)?.to_vec()));
-    let groups = view.node.int_or("group", 1);
-    if groups < 1 {
-        return Err(view.contradiction(format!("`group` is {groups}")));
-    }
-    Ok(Box::new(ConvTranspose { spread: spread(view, axes, kernel)?, groups }))
+    let Kernel { axes, extents, groups } = Kernel::of(view, 1)?;
+    Ok(Box::new(ConvTranspose { spread: spread(view, axes, extents)?, groups }))
 }
 
 /// `[N, C, …]` spread by `[C, O/groups, …]`, `+ [O] → [N, O, …]`.

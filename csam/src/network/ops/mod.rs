@@ -2,6 +2,7 @@
 
 mod conv;
 mod conv_transpose;
+mod deform_conv;
 mod elementwise;
 mod gemm;
 mod indexed;
@@ -12,7 +13,9 @@ mod normalization;
 mod pad;
 mod part;
 mod pool;
+mod quantize;
 mod reduce;
+mod regions;
 mod resize;
 mod shape;
 mod space;
@@ -56,6 +59,7 @@ fn rows() -> impl Iterator<Item = &'static Row> {
     [
         conv::ROWS,
         conv_transpose::ROWS,
+        deform_conv::ROWS,
         gemm::ROWS,
         normalization::ROWS,
         elementwise::ROWS,
@@ -69,6 +73,7 @@ fn rows() -> impl Iterator<Item = &'static Row> {
         logic::ROWS,
         space::ROWS,
         indexed::ROWS,
+        quantize::ROWS,
         shape::ROWS,
     ]
     .into_iter()

@@ -14,6 +14,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("RMSNormalization", rms_normalization),
     Row::new("GroupNormalization", |view| group_normalization(view, false)),
     Row::new("GroupNormalization", |view| group_normalization(view, true)).before(21),
+    Row::new("MeanVarianceNormalization", early_mean_variance).before(9),
     Row::new("MeanVarianceNormalization", mean_variance_normalization),
     Row::new("LpNormalization", lp_normalization),
     Row::new("LRN", neighbour_normalization),
@@ -140,15 +141,32 @@ fn group_normalization(view: &View, per_group: bool) -> Lowered {
 
 /// `(x − mean) / deviation` over some axes.
 fn mean_variance_normalization(view: &View) -> Lowered {
-    let axes = view.node.ints("axes").unwrap_or(&[0, 2, 3]).to_vec();
+    mean_variance(view.node.ints("axes").unwrap_or(&[0, 2, 3]).to_vec(), true)
+}
+
+/// The form that runtimes had before the standard.
+fn early_mean_variance(view: &View) -> Lowered {
+    let across = view.node.int_or("across_channels", 0) != 0;
+    let axes = if across { vec![0, 1, 2, 3] } else { vec![0, 2, 3] };
+    mean_variance(axes, view.node.int_or("normalize_variance", 1) != 0)
+}
+
+fn mean_variance(axes: Vec<i64>, divided: bool) -> Lowered {
     Ok(pure(move |x| {
         let data = x.at(0)?;
         let centred = data.f_sub(&data.f_mean_dim(&axes[..], true, None)?)?;
-        let deviation = centred.f_square()?.f_mean_dim(&axes[..], true, None)?.f_sqrt()?;
+        if !divided {
+            return Ok(centred);
+        }
+        // A root has no gradient at zero.
+        let variance = centred.f_square()?.f_mean_dim(&axes[..], true, None)?.f_clamp_min(LEAST_VARIANCE)?;
         // What keeps a constant from being divided by zero is the standard's.
-        centred.f_div(&deviation.f_add_scalar(1e-9)?)
+        centred.f_div(&variance.f_sqrt()?.f_add_scalar(1e-9)?)
     }))
 }
+
+/// Its root is far below what is added to it.
+const LEAST_VARIANCE: f64 = 1e-30;
 
 /// Divided by the norm along an axis; what is zero stays zero.
 fn lp_normalization(view: &View) -> Lowered {

@@ -3,10 +3,39 @@
 use tch::{Kind, TchError};
 
 use super::{Lowered, Row};
-use crate::network::op::{Torch, optional, pure};
+use crate::network::op::{Torch, extent, optional, pure};
 use crate::network::view::View;
 
-pub(super) const ROWS: &[Row] = &[Row::new("Pad", pad)];
+pub(super) const ROWS: &[Row] = &[Row::new("Pad", pad), Row::new("CenterCropPad", centre)];
+
+/// Cropped or padded with zeros to a size, alike on both sides; what is odd goes to the end.
+fn centre(view: &View) -> Lowered {
+    let sizes = view.list("shape", 1)?.ok_or_else(|| view.contradiction("`shape` is missing"))?;
+    let axes = view.node.ints("axes").map(<[i64]>::to_vec);
+    Ok(pure(move |x| {
+        let data = x.at(0)?;
+        let rank = data.dim() as i64;
+        let axes = axes.clone().unwrap_or_else(|| (0..rank).collect());
+        let sizes = sizes.get(x)?;
+        if sizes.len() != axes.len() {
+            return Err(TchError::Shape(format!("sizes {sizes:?} for axes {axes:?}")));
+        }
+        let mut centred = data.shallow_clone();
+        for (axis, &size) in axes.into_iter().zip(sizes.iter()) {
+            let old = extent(data, axis)?;
+            let axis = if axis < 0 { axis + rank } else { axis };
+            if old >= size {
+                centred = centred.f_narrow(axis, (old - size) / 2, size)?;
+                continue;
+            }
+            let before = (size - old) / 2;
+            let mut pads = vec![0; 2 * (rank - 1 - axis) as usize];
+            pads.extend([before, size - old - before]);
+            centred = centred.f_constant_pad_nd(&pads)?;
+        }
+        Ok(centred)
+    }))
+}
 
 fn pad(view: &View) -> Lowered {
     let legacy = if view.node.ints("paddings").is_some() { "paddings" } else { "pads" };

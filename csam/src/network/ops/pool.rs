@@ -2,7 +2,7 @@
 
 use import::graph::Refusal;
 use import::ops::Window;
-use tch::{Kind as Element, Tensor};
+use tch::{Kind as Element, TchError, Tensor};
 
 use super::window::{Placed, window};
 use super::{Lowered, Row};
@@ -15,6 +15,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("GlobalAveragePool", |_| Ok(pure(|x| x.at(0)?.f_mean_dim(positions(x.at(0)?), true, None)))),
     Row::new("LpPool", lp_pool),
     Row::new("GlobalLpPool", global_lp_pool),
+    Row::new("MaxUnpool", max_unpool),
     Row::new("GlobalMaxPool", |_| Ok(pure(|x| x.at(0)?.f_amax(positions(x.at(0)?), true)))),
 ];
 
@@ -49,6 +50,25 @@ fn max_pool(view: &View) -> Lowered {
         let (values, found) = max_and_places(&window, &padded, &pads)?;
         let shift: Vec<i64> = if padded.size() == data.size() { vec![0; pads.len()] } else { placed.before() };
         Ok(vec![values, over_all(data, &padded, &shift, &found, by_columns)?])
+    }))
+}
+
+/// Maxima put back to their places, which are counted over the whole value; everything else is zero.
+fn max_unpool(view: &View) -> Lowered {
+    if view.has(2) {
+        return Err(view.unsupported("its size is stated, and runtimes do not agree on where its places then lie"));
+    }
+    let window = pooling(view)?;
+    Ok(pure(move |x| {
+        let (data, places) = (x.at(0)?, x.at(1)?);
+        let mut size = data.size();
+        for (axis, size) in size.iter_mut().skip(2).enumerate() {
+            let unfit = || TchError::Shape(format!("its padding leaves nothing of an axis of {size}"));
+            *size = window.unpooled_size(axis, *size).ok_or_else(unfit)?;
+        }
+        let flat = Tensor::f_zeros([size.iter().product::<i64>()], (data.kind(), data.device()))?;
+        let places = places.f_flatten(0, -1)?.f_to_device(data.device())?;
+        flat.f_scatter(0, &places, &data.f_flatten(0, -1)?)?.f_reshape(&size)
     }))
 }
 

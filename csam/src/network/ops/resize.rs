@@ -6,7 +6,7 @@
 mod taps;
 
 use import::graph::Refusal;
-use import::ops::scaled;
+use import::ops::{Proportion, scaled, scaled_to_nearest};
 use tch::{Kind, TchError, Tensor};
 
 use super::{Lowered, Row};
@@ -19,6 +19,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("Resize", |view| resize(view, &UP_TO_10)).before(11),
     Row::new("Upsample", |view| resize(view, &UP_TO_10)),
 ];
+
+/// The input that holds the region.
+const REGION: usize = 1;
 
 /// What a revision takes where nothing is said, and where its inputs are.
 struct Revision {
@@ -39,20 +42,26 @@ struct Resize {
     stated: Option<Vec<f64>>,
     axes: Option<Vec<i64>>,
     sampling: Sampling,
+    proportion: Proportion,
+    /// What stands beyond the data, where a region is cut out that reaches there.
+    beyond: f64,
 }
 
 fn resize(view: &View, revision: &Revision) -> Lowered {
     let node = view.node;
-    if node.text_or("keep_aspect_ratio_policy", "stretch") != "stretch" {
-        return Err(view.unsupported("it keeps the aspect ratio"));
-    }
+    let proportion = Proportion::of(node).ok_or_else(|| view.unsupported("it keeps proportions in another way"))?;
     let resize = Resize {
         scales: revision.scales,
         sizes: revision.sizes.filter(|&sizes| view.has(sizes)),
         stated: node.proto.floats("scales").map(|scales| scales.iter().map(|&scale| scale.into()).collect()),
         axes: node.ints("axes").map(<[i64]>::to_vec),
         sampling: sampling(view, revision)?,
+        proportion,
+        beyond: f64::from(node.float_or("extrapolation_value", 0.0)),
     };
+    if resize.sampling.position == Position::Region && resize.sizes.is_none() {
+        return Err(view.unsupported("it scales a region that it cuts out first"));
+    }
     Ok(pure(move |x| resize.run(x)))
 }
 
@@ -66,6 +75,7 @@ fn sampling(view: &View, revision: &Revision) -> Result<Sampling, Box<Refusal>> 
         "align_corners" => Position::AlignCorners,
         "asymmetric" => Position::Asymmetric,
         "tf_half_pixel_for_nn" => Position::Middle,
+        "tf_crop_and_resize" => Position::Region,
         other => return Err(view.unsupported(format!("positions by `{other}`"))),
     };
     let rounding = match text("nearest_mode", revision.rounding).as_str() {
@@ -95,7 +105,12 @@ fn sampling(view: &View, revision: &Revision) -> Result<Sampling, Box<Refusal>> 
 struct Change {
     size: i64,
     scale: f64,
+    /// Where the part that is resized starts and ends, in shares of the axis.
+    region: (f32, f32),
 }
+
+/// All of an axis.
+const WHOLE: (f32, f32) = (0.0, 1.0);
 
 impl Resize {
     fn run(&self, x: &Inputs) -> Torch<Tensor> {
@@ -107,7 +122,7 @@ impl Resize {
         let mut resized = data.shallow_clone();
         for (axis, change) in changes.iter().enumerate() {
             let old = resized.size()[axis];
-            if change.size != old || change.scale != 1.0 {
+            if change.size != old || change.scale != 1.0 || change.region != WHOLE {
                 resized = self.along(&resized, axis, old, *change)?;
             }
         }
@@ -124,14 +139,17 @@ impl Resize {
             (None, Some(stated)) => stated.clone(),
             (None, None) => Vec::<f64>::try_from(&x.at(self.scales)?.f_to_kind(Kind::Double)?.f_flatten(0, -1)?)?,
         };
-        let mut changes: Vec<Change> = old.iter().map(|&size| Change { size, scale: 1.0 }).collect();
+        let regions = self.regions(x, axes.len())?;
+        let common = sizes.as_ref().and_then(|sizes| self.common_scale(old, axes, sizes));
+        let mut changes: Vec<Change> = old.iter().map(|&size| Change { size, scale: 1.0, region: WHOLE }).collect();
         for (place, &axis) in axes.iter().enumerate() {
             let at = if axis < 0 { axis + old.len() as i64 } else { axis } as usize;
+            let region = regions.get(place).copied().unwrap_or(WHOLE);
+            let to = |size: i64, scale: f64| Change { size, scale, region };
             let change = match (&sizes, old.get(at)) {
-                (Some(sizes), Some(&old)) => {
-                    sizes.get(place).map(|&size| Change { size, scale: size as f64 / old as f64 })
-                }
-                (None, Some(&old)) => scales.get(place).map(|&scale| Change { size: scaled(old, scale), scale }),
+                (Some(_), Some(&old)) if let Some(scale) = common => Some(to(scaled_to_nearest(old, scale), scale)),
+                (Some(sizes), Some(&old)) => sizes.get(place).map(|&size| to(size, size as f64 / old as f64)),
+                (None, Some(&old)) => scales.get(place).map(|&scale| to(scaled(old, scale), scale)),
                 (_, None) => None,
             };
             let change = change.filter(|change| change.size > 0 && change.scale > 0.0);
@@ -139,6 +157,25 @@ impl Resize {
                 change.ok_or_else(|| TchError::Shape(format!("axis {axis} of {old:?} cannot be resized")))?;
         }
         Ok(changes)
+    }
+
+    /// The one scale of all axes, where they keep their proportions.
+    fn common_scale(&self, old: &[i64], axes: &[i64], sizes: &[i64]) -> Option<f64> {
+        let at = |axis: i64| usize::try_from(if axis < 0 { axis + old.len() as i64 } else { axis }).ok();
+        let pairs = axes.iter().zip(sizes).filter_map(|(&axis, &size)| Some((*old.get(at(axis)?)?, size)));
+        self.proportion.scale(pairs)
+    }
+
+    /// What part of each axis is resized: all of it, unless a region is cut out.
+    fn regions(&self, x: &Inputs, axes: usize) -> Torch<Vec<(f32, f32)>> {
+        if self.sampling.position != Position::Region {
+            return Ok(Vec::new());
+        }
+        let list = Vec::<f64>::try_from(&x.at(REGION)?.f_to_kind(Kind::Double)?.f_flatten(0, -1)?)?;
+        match list.split_at_checked(axes).filter(|_| list.len() == 2 * axes) {
+            Some((starts, ends)) => Ok(starts.iter().zip(ends).map(|(&a, &b)| (a as f32, b as f32)).collect()),
+            None => Err(TchError::Shape(format!("a region of {} numbers for {axes} axes", list.len()))),
+        }
     }
 
     /// The forms that torch has too, of height and width only.
@@ -163,13 +200,13 @@ impl Resize {
     }
 
     fn along(&self, data: &Tensor, axis: usize, old: i64, change: Change) -> Torch<Tensor> {
-        let Taps { places, weights } = self.sampling.taps(old, change.size, change.scale);
+        let Taps { places, weights, inside } = self.sampling.taps(old, change.size, change.scale, change.region);
         let mut sum: Option<Tensor> = None;
         for (places, weights) in places.iter().zip(&weights) {
             let index = Tensor::f_from_slice(places)?.f_to_device(data.device())?;
             let picked = data.f_index_select(axis as i64, &index)?;
             if let Reach::Nearest(_) = self.sampling.reach {
-                return Ok(picked);
+                return self.fill_beyond(picked, axis, &inside);
             }
             let weights = Tensor::f_from_slice(weights)?.f_to_kind(data.kind())?.f_to_device(data.device())?;
             let part = picked.f_mul(&crate::network::op::along(&weights, axis, data.dim())?)?;
@@ -178,6 +215,17 @@ impl Resize {
                 None => part,
             });
         }
-        sum.ok_or_else(|| TchError::Shape("it samples nothing".to_owned()))
+        let sum = sum.ok_or_else(|| TchError::Shape("it samples nothing".to_owned()))?;
+        self.fill_beyond(sum, axis, &inside)
+    }
+
+    /// Elements that lie beyond the data hold a number of their own.
+    fn fill_beyond(&self, resized: Tensor, axis: usize, inside: &[bool]) -> Torch<Tensor> {
+        if inside.iter().all(|&inside| inside) {
+            return Ok(resized);
+        }
+        let outside: Vec<bool> = inside.iter().map(|inside| !inside).collect();
+        let outside = Tensor::f_from_slice(&outside)?.f_to_device(resized.device())?;
+        resized.f_masked_fill(&crate::network::op::along(&outside, axis, resized.dim())?, self.beyond)
     }
 }

@@ -3,6 +3,7 @@
 use import::ops::cropped;
 use tch::{TchError, Tensor};
 
+use super::regions::roi_align;
 use super::{Lowered, Row};
 use crate::network::op::{Torch, along, pure};
 use crate::network::view::View;
@@ -14,6 +15,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("ImageScaler", image_scaler),
     Row::new("Crop", crop),
     Row::new("AffineGrid", affine_grid),
+    Row::new("RoiAlign", roi_align),
     Row::new("Col2Im", windows_to_image),
 ];
 
@@ -100,21 +102,42 @@ fn affine_grid(view: &View) -> Lowered {
     Ok(pure(move |x| Tensor::f_affine_grid_generator(x.at(0)?, size.get(x)?.as_ref(), corners)))
 }
 
-/// Windows of an image, side by side, are added up where they lay.
+/// Windows of an image, side by side, are added up where they lay: a transposed convolution by one-hot weights.
 fn windows_to_image(view: &View) -> Lowered {
     let lists = [view.list("image_shape", 1)?, view.list("block_shape", 2)?];
     let [Some(image), Some(block)] = lists else { return Err(view.contradiction("it has no sizes")) };
-    if view.shape(1).is_some_and(|shape| shape != [2]) {
-        return Err(view.unsupported("its images have not two axes"));
-    }
-    let list = |name: &str, usual: &[i64]| view.node.ints(name).unwrap_or(usual).to_vec();
-    let (dilations, strides, pads) = (list("dilations", &[1, 1]), list("strides", &[1, 1]), list("pads", &[0; 4]));
-    let [top, left, bottom, right] = pads[..] else { return Err(view.unsupported("its images have not two axes")) };
+    let list = |name: &str| view.node.ints(name).map(<[i64]>::to_vec);
+    let (dilations, strides, pads) = (list("dilations"), list("strides"), list("pads"));
     Ok(pure(move |x| {
         let (image, block) = (image.get(x)?, block.get(x)?);
-        let [height, width] = image[..] else { return Err(TchError::Shape(format!("an image of {image:?}"))) };
-        let whole = [height + top + bottom, width + left + right];
-        let put = x.at(0)?.f_col2im(whole, block.as_ref(), &dilations, [0, 0], &strides)?;
-        put.f_narrow(2, top, height)?.f_narrow(3, left, width)
+        let axes = block.len();
+        let or = |list: &Option<Vec<i64>>, usual: i64, length| list.clone().unwrap_or_else(|| vec![usual; length]);
+        let (dilations, strides) = (or(&dilations, 1, axes), or(&strides, 1, axes));
+        let pads = or(&pads, 0, 2 * axes);
+        let windows = x.at(0)?;
+        let unfit = || TchError::Shape(format!("windows {:?} of {block:?} in {image:?}", windows.size()));
+        let (samples, columns, _) = windows.size3().map_err(|_| unfit())?;
+        let fits = (1..=3).contains(&axes) && [image.len(), dilations.len(), strides.len()] == [axes; 3];
+        let taps: i64 = block.iter().product();
+        if !fits || pads.len() != 2 * axes || taps < 1 || columns % taps != 0 {
+            return Err(unfit());
+        }
+        let whole: Vec<i64> = (0..axes).map(|axis| image[axis] + pads[axis] + pads[axes + axis]).collect();
+        let steps = |axis: usize| (whole[axis] - dilations[axis] * (block[axis] - 1) - 1) / strides[axis] + 1;
+        let steps: Vec<i64> = (0..axes).map(steps).collect();
+        let kernel = Tensor::f_eye(taps, (windows.kind(), windows.device()))?;
+        let kernel = kernel.f_reshape([&[taps, 1], block.as_ref()].concat())?;
+        let channels = columns / taps;
+        let data = windows.f_reshape([&[samples * channels, taps], steps.as_slice()].concat())?;
+        let zero = vec![0; axes];
+        let mut put = data.f_convolution(&kernel, None::<Tensor>, &strides, &zero, &dilations, true, &zero, 1)?;
+        for axis in 0..axes {
+            // Windows need not reach the end.
+            let missing = (whole[axis] - put.size()[axis + 2]).max(0);
+            let mut end = vec![0; 2 * (axes - 1 - axis)];
+            end.extend([0, missing]);
+            put = put.f_constant_pad_nd(&end)?.f_narrow(axis as i64 + 2, pads[axis], image[axis])?;
+        }
+        put.f_reshape([&[samples, channels], image.as_ref()].concat())
     }))
 }

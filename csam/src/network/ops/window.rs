@@ -7,6 +7,30 @@ use tch::{TchError, Tensor};
 use crate::network::op::Torch;
 use crate::network::view::View;
 
+/// What a convolution's weight says of its window.
+pub(super) struct Kernel {
+    /// The number of spatial axes.
+    pub(super) axes: usize,
+    /// Their extents, where known.
+    pub(super) extents: Option<Vec<i64>>,
+    /// The number of groups.
+    pub(super) groups: i64,
+}
+
+impl Kernel {
+    /// Reads the weight at this input, or the rank of the data where the weight's is not known.
+    pub(super) fn of(view: &View, weight: usize) -> Result<Self, Box<Refusal>> {
+        let axes = view.rank(weight).or_else(|| view.rank(0)).and_then(|rank| rank.checked_sub(2));
+        let axes = axes.ok_or_else(|| view.unsupported("the rank of its weight is not known"))?;
+        let extents = view.shape(weight).and_then(|shape| Some(shape.get(2..)?.to_vec()));
+        let groups = view.node.int_or("group", 1);
+        if groups < 1 {
+            return Err(view.contradiction(format!("`group` is {groups}")));
+        }
+        Ok(Self { axes, extents, groups })
+    }
+}
+
 /// Reads a node's window over this many spatial axes.
 pub(super) fn window(view: &View, axes: usize, kernel: Option<Vec<i64>>) -> Result<Window, Box<Refusal>> {
     if !(1..=3).contains(&axes) {

@@ -17,6 +17,8 @@ pub(super) enum Position {
     Asymmetric,
     /// `(x + ½)/s`.
     Middle,
+    /// The first and last elements lie on the ends of a region.
+    Region,
 }
 
 /// Which of two neighbours is the nearest.
@@ -63,6 +65,8 @@ pub(super) struct Sampling {
 pub(super) struct Taps {
     pub(super) places: Vec<Vec<i64>>,
     pub(super) weights: Vec<Vec<f32>>,
+    /// Whether each element of the new axis lies among the old ones, which only one of a region may not.
+    pub(super) inside: Vec<bool>,
 }
 
 /// A rule that torch has under a name of its own.
@@ -93,14 +97,20 @@ impl Sampling {
     }
 
     /// Where every element of the new axis comes from.
-    pub(super) fn taps(&self, old: i64, new: i64, scale: f64) -> Taps {
+    pub(super) fn taps(&self, old: i64, new: i64, scale: f64, region: (f32, f32)) -> Taps {
+        let positions: Vec<f32> = match self.position {
+            Position::Region => (0..new).map(|element| in_region(element, old, new, region)).collect(),
+            _ => (0..new).map(|element| self.position(element, old, new, scale)).collect(),
+        };
         let by_element: Vec<Vec<(i64, f64)>> =
-            (0..new).map(|element| self.sources(self.position(element, old, new, scale), old, scale)).collect();
+            positions.iter().map(|&position| self.sources(position, old, scale)).collect();
+        let among = |&position: &f32| self.position != Position::Region || (0.0..=(old - 1) as f32).contains(&position);
         let most = by_element.iter().map(Vec::len).max().unwrap_or(0);
         let tap = |tap: usize| by_element.iter().map(move |sources| sources.get(tap).copied().unwrap_or((0, 0.0)));
         Taps {
             places: (0..most).map(|at| tap(at).map(|(place, _)| place).collect()).collect(),
             weights: (0..most).map(|at| tap(at).map(|(_, weight)| weight as f32).collect()).collect(),
+            inside: positions.iter().map(among).collect(),
         }
     }
 
@@ -129,6 +139,7 @@ impl Sampling {
             }
             Position::Asymmetric => x / by,
             Position::Middle => (x + 0.5) / by,
+            Position::Region => x,
         }
     }
 
@@ -163,6 +174,14 @@ impl Sampling {
         let sum: f64 = sources.iter().map(|(_, weight)| weight).sum();
         sources.iter_mut().for_each(|(_, weight)| *weight /= sum);
         sources
+    }
+}
+
+fn in_region(element: i64, old: i64, new: i64, (start, end): (f32, f32)) -> f32 {
+    let last = (old - 1) as f32;
+    match new {
+        1 => 0.5 * (start + end) * last,
+        _ => start * last + element as f32 * (end - start) * last / (new - 1) as f32,
     }
 }
 

@@ -1,0 +1,252 @@
+//! Every imported network learns: gradients of all trained tensors are finite, and twenty steps on one batch lower the
+//! distance of all float outputs to random targets, in the unit of each output.
+//!
+//! `ESPALIER_NETWORKS=FOLDER:FOLDER cargo test --release -p espalier-csam --test learning -- --ignored --nocapture` runs
+//! the models of any folders, a line each.
+#![allow(clippy::unwrap_used)]
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use csam::network::{Lowering, Network, Parameter, Pass};
+use fixtures::models::{random, resnet, small};
+use import::{DType, Graph, Model};
+use tch::{Kind, Tensor, no_grad};
+
+const STEPS: usize = 20;
+/// Samples of a batch that the model leaves open.
+const SAMPLES: i64 = 2;
+/// Sides that a model leaves open are tried at these sizes.
+const SIDES: [i64; 7] = [64, 224, 256, 32, 320, 16, 1];
+/// Larger inputs say nothing more.
+const MOST_ELEMENTS: i64 = 3_000_000;
+/// Of the loss, a step of gradient descent is to take away this share, by the length of its gradient (Polyak 1969). A
+/// step that raised it halves what the next ones take.
+const SHARE: f64 = 0.1;
+
+/// What came of a network.
+#[derive(Debug)]
+enum Found {
+    Learned(Learned),
+    /// Not to be trained, with the reason.
+    Refused(String),
+    Failed(String),
+}
+
+#[derive(Debug)]
+struct Learned {
+    tensors: usize,
+    /// Trained tensors from which no gradient path leads to a float output.
+    unreached: Vec<String>,
+    first: f64,
+    last: f64,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => write!(f, "refused\t{reason}"),
+            Self::Failed(reason) => write!(f, "FAILED\t{reason}"),
+            Self::Learned(Learned { tensors, unreached, first, last }) => {
+                write!(f, "learned\t{tensors} tensors, loss {first:.3e} to {last:.3e}")?;
+                match unreached.as_slice() {
+                    [] => Ok(()),
+                    [one, ..] => write!(f, ", {} not reached, such as {one}", unreached.len()),
+                }
+            }
+        }
+    }
+}
+
+fn learn(model: &Model) -> Found {
+    let network = match Network::lower(model, None, Lowering::training()) {
+        Ok(network) => network,
+        Err(error) => return Found::Refused(error.to_string()),
+    };
+    let parameters = network.parameters();
+    if parameters.is_empty() {
+        return Found::Refused("it has nothing to train".to_owned());
+    }
+    let mut failed = "no input of a usual size fits it".to_owned();
+    for side in SIDES {
+        let Some(inputs) = inputs(&model.graph, side) else { continue };
+        match no_grad(|| network.forward(&inputs, &mut Pass::default())) {
+            Ok(outputs) => return descend(&network, &parameters, &inputs, &outputs),
+            Err(error) => failed = error.to_string(),
+        }
+    }
+    Found::Failed(failed)
+}
+
+fn descend(network: &Network, parameters: &[Parameter], inputs: &[Tensor], outputs: &[Tensor]) -> Found {
+    tch::manual_seed(7);
+    let targets: Vec<Option<Target>> = outputs.iter().map(Target::of).collect();
+    if targets.iter().all(Option::is_none) {
+        return Found::Refused("none of its outputs is made of finite floats".to_owned());
+    }
+    let (mut first, mut last, mut share) = (f64::NAN, f64::INFINITY, SHARE);
+    let mut unreached = Vec::new();
+    for step in 0..=STEPS {
+        let outputs = match network.forward(inputs, &mut Pass::default()) {
+            Ok(outputs) => outputs,
+            Err(error) => return Found::Failed(format!("step {step}: {error}")),
+        };
+        let apart = outputs.iter().zip(&targets).filter_map(|(output, target)| Some(target.as_ref()?.distance(output)));
+        let loss = Tensor::stack(&apart.collect::<Vec<_>>(), 0).mean(Kind::Double);
+        let now = loss.double_value(&[]);
+        if !now.is_finite() {
+            return Found::Failed(format!("the loss is {now} at step {step}"));
+        }
+        if now > last {
+            share /= 2.0;
+        }
+        (first, last) = (if step == 0 { now } else { first }, now);
+        if step == STEPS {
+            break;
+        }
+        if !loss.requires_grad() {
+            return Found::Refused("nothing that is trained reaches a float output".to_owned());
+        }
+        for parameter in parameters.iter().filter(|parameter| parameter.tensor.grad().defined()) {
+            parameter.tensor.shallow_clone().zero_grad();
+        }
+        loss.backward();
+        let (reached, not): (Vec<_>, Vec<_>) =
+            parameters.iter().partition(|parameter| parameter.tensor.grad().defined());
+        unreached = not.into_iter().map(|parameter| parameter.name.clone()).collect();
+        let bad = reached.iter().find(|it| it.tensor.grad().isfinite().all().int64_value(&[]) == 0);
+        if let Some(bad) = bad {
+            return Found::Failed(format!("the gradient of `{}` is not finite at step {step}", bad.name));
+        }
+        let squares: f64 = reached
+            .iter()
+            .map(|it| it.tensor.grad().to_kind(Kind::Double).square().sum(Kind::Double).double_value(&[]))
+            .sum();
+        if squares == 0.0 {
+            break;
+        }
+        no_grad(|| {
+            for parameter in reached {
+                let moved = parameter.tensor.grad() * (share * now / squares);
+                let _ = parameter.tensor.shallow_clone().g_sub_(&moved);
+            }
+        });
+    }
+    match last < first {
+        true => Found::Learned(Learned { tensors: parameters.len(), unreached, first, last }),
+        false => Found::Failed(format!("the loss goes from {first:e} to {last:e}")),
+    }
+}
+
+/// Where an output is to get to.
+struct Target {
+    values: Tensor,
+    /// How far its finite numbers vary.
+    unit: f64,
+    finite: Tensor,
+}
+
+impl Target {
+    /// Somewhere in the range of the output's numbers; `None` for what is not made of floats, or of no finite ones.
+    fn of(output: &Tensor) -> Option<Self> {
+        if !matches!(output.kind(), Kind::Float | Kind::Double) || output.numel() == 0 {
+            return None;
+        }
+        let output = output.to_kind(Kind::Double);
+        let finite = output.isfinite();
+        let numbers = output.masked_select(&finite);
+        if numbers.numel() == 0 {
+            return None;
+        }
+        let mean = numbers.mean(Kind::Double);
+        let spread = numbers.std(false).double_value(&[]);
+        let size = numbers.abs().max().double_value(&[]);
+        let unit = if spread > 1e-9 * size { spread } else { size.max(1.0) };
+        let values = output.randn_like() * unit + mean;
+        Some(Self { values, unit, finite })
+    }
+
+    /// The mean square of what is missing, in units.
+    fn distance(&self, output: &Tensor) -> Tensor {
+        let apart = (output.to_kind(Kind::Double) - &self.values) / self.unit;
+        apart.masked_select(&self.finite).square().mean(Kind::Double)
+    }
+}
+
+/// Random numbers for every input; `None` when they would be too many, or of a type that is not fed.
+fn inputs(graph: &Graph, side: i64) -> Option<Vec<Tensor>> {
+    tch::manual_seed(3);
+    let one = |&input: &import::graph::ValueId| {
+        let value = graph.value(input);
+        let shape = value.shape.as_ref()?;
+        let batch = graph.batch_axis(input);
+        let size = |(axis, size): (usize, &import::graph::Dim)| match size.value() {
+            Some(size) => size,
+            None if batch == Some(axis) => SAMPLES,
+            None if axis == 1 && shape.len() == 4 => 3,
+            None => side,
+        };
+        let shape: Vec<i64> = shape.iter().enumerate().map(size).collect();
+        if shape.iter().product::<i64>() > MOST_ELEMENTS {
+            return None;
+        }
+        let options = (Kind::Float, tch::Device::Cpu);
+        Some(match value.dtype? {
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => Tensor::randn(&shape, options),
+            DType::U8 => Tensor::randint(255, &shape, options),
+            dtype if dtype.is_integer() || dtype == DType::Bool => Tensor::randint(2, &shape, options),
+            _ => return None,
+        })
+    };
+    graph.inputs.iter().map(one).collect()
+}
+
+#[test]
+fn fixtures_learn() {
+    tch::set_num_threads(1);
+    let small = [small::all(), small::scoped()].into_iter().flatten();
+    let small = small.filter(|(name, _)| *name != "opaque").map(|(name, bytes)| (name.to_owned(), bytes));
+    let random = (0..6).map(|seed| (format!("random {seed}"), random::network(seed)));
+    for (name, bytes) in small.chain(random).chain([("resnet8".to_owned(), resnet::cifar(8, 10, 0))]) {
+        let found = learn(&Model::from_bytes(bytes.into()).unwrap());
+        let Found::Learned(learned) = &found else { panic!("{name}: {found}") };
+        assert!(learned.unreached.is_empty(), "{name}: {found}");
+    }
+}
+
+#[test]
+fn quantised_networks_are_refused_in_one_sentence() {
+    for (name, bytes) in small::quantized() {
+        let Found::Refused(reason) = learn(&Model::from_bytes(bytes.into()).unwrap()) else { panic!("{name}") };
+        assert!(reason.contains("rounds to quantised numbers, which have no gradient"), "{name}: {reason}");
+    }
+}
+
+#[test]
+#[ignore = "runs the models of the folders in ESPALIER_NETWORKS"]
+fn networks_in_folders_learn() {
+    let folders = std::env::var_os("ESPALIER_NETWORKS").expect("ESPALIER_NETWORKS=FOLDER:FOLDER says what to run");
+    let mut files: Vec<PathBuf> = std::env::split_paths(&folders).flat_map(|folder| models(&folder)).collect();
+    files.sort();
+    let mut failed = 0;
+    for file in files {
+        let found = match Model::open(&file) {
+            Ok(model) => learn(&model),
+            Err(error) => Found::Refused(error.to_string()),
+        };
+        failed += usize::from(matches!(found, Found::Failed(_)));
+        println!("{}\t{found}", file.display());
+    }
+    assert_eq!(failed, 0, "so many networks do not learn");
+}
+
+fn models(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true => models(&path),
+            false => vec![path],
+        })
+        .filter(|path| path.extension().is_some_and(|end| end == "onnx"))
+        .collect()
+}
