@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use certify::agreement::verify::{Agreement, Asked, HALF, Tolerance, verify};
+use certify::answers::Kind as Answered;
 use certify::latency::{Compared, Effort, compare};
 use certify::runtimes::child::{Launcher, Program};
 use certify::runtimes::{Batch, Kind, Pieces};
 use import::graph::ValueId;
-use import::{DType, Model};
+use import::{DType, Graph, Model, is_series};
 
 use crate::numbers;
 use crate::progress::{Meter, Progress};
@@ -39,6 +40,19 @@ pub(crate) fn shown<'a>(progress: &'a Progress, name: &'a str) -> impl FnMut(cer
         )),
         certify::Progress::Note(text) => progress.note(&text),
     }
+}
+
+/// What outputs are where the graph tells and their numbers do not: a series of one channel is no row of class scores.
+pub(crate) fn kinds(graph: &Graph) -> BTreeMap<String, Answered> {
+    let series = graph.outputs.iter().filter(|&&output| {
+        let row = graph
+            .value(output)
+            .shape
+            .as_ref()
+            .is_some_and(|shape| shape.iter().skip(1).filter(|size| !size.is(1)).count() == 1);
+        row && is_series(graph, output)
+    });
+    series.map(|&output| (graph.value(output).name.clone(), Answered::Values)).collect()
 }
 
 /// How many pictures runtimes are compared on.

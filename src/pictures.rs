@@ -75,7 +75,8 @@ impl Pictures {
     pub(crate) fn training_line(&self) -> Result<String> {
         let Training { train, validation } = self.training()?;
         let [train, watched] = [train.pictures(), validation.pictures()].map(ImageSet::len);
-        Ok(format!("{train} training pictures, {watched} to watch the training by"))
+        let called = self.inputs.samples_called();
+        Ok(format!("{train} training {called}, {watched} to watch the training by"))
     }
 
     /// The split that is measured whole; none where a part of one is held out.
@@ -100,7 +101,7 @@ impl Pictures {
     /// Says which pictures are measured and how they become inputs. What cannot be inferred, and is wrong more often than anything else, is asked for.
     pub(crate) fn announce(&self, settings: &Settings, remarks: &[String], progress: &Progress) {
         remarks.iter().for_each(|remark| progress.note(remark));
-        progress.note(&format!("figures on: {}", self.set.describe()));
+        progress.note(&format!("figures on: {}", self.set.describe(self.inputs.samples_called())));
         if self.set.is_held_out() {
             let name = self.set.whole_split().name();
             progress.note(&format!(

@@ -221,3 +221,16 @@ fn a_run_on_random_inputs_says_what_does_not_apply() {
     assert!(report.contains("`mask` f32 [1, 16] drawn ints:0:1"), "{report}");
     assert!(place.path("run/slim.onnx").exists());
 }
+
+#[test]
+fn a_series_of_numbers_is_no_row_of_class_scores() {
+    if !needs::onnx_runtime() {
+        return;
+    }
+    let place = Place::new();
+    for (name, kind) in [("series", "values"), ("audio", "classes")] {
+        let model = place.model(name);
+        let found = place.json(&["eval", &model, "--against", &model, "--input", "normal", "--data", "random:40"]);
+        assert_eq!(found["answers"]["outputs"][0]["kind"], kind, "{name}: {found}");
+    }
+}

@@ -90,3 +90,31 @@ fn kept_tensors_stay_whole() {
     };
     assert_eq!((groups(&[]), groups(&["--keep", "first"])), (2, 1));
 }
+
+#[test]
+fn lanes_are_scored_ranked_and_bounded_as_asked() {
+    if !fixtures::needs::onnx_runtime() {
+        return;
+    }
+    let place = Place::new();
+    let (model, out) = (place.model("resnet8"), place.arg("out.onnx"));
+    let slim = |more: &[&str]| {
+        place.good(&[&["slim", &model, "--to", "macs=60%", "-o", &out], more].concat());
+        std::fs::read(place.path("out.onnx")).unwrap()
+    };
+    let usual = slim(&[]);
+    for other in [
+        &["--criterion", "l1"][..],
+        &["--criterion", "bn-scale"],
+        &["--criterion", "fpgm"],
+        &["--allocation", "global", "--reduce", "sum", "--normalise", "none"],
+        &["--allocation", "isomorphic", "--normalise", "none"],
+        &["--layer", "fc=90%.."],
+    ] {
+        assert_ne!(slim(other), usual, "{other:?}");
+    }
+    let wrong = place.refused(&["slim", &model, "--to", "macs=60%", "--layer", "nowhere=3..", "-o", &out]);
+    assert!(wrong.contains("`nowhere`"), "{wrong}");
+    let wrong = place.refused(&["slim", &model, "--to", "macs=60%", "--layer", "fc:3", "-o", &out]);
+    assert!(wrong.contains("search.layer") && wrong.contains("NAME=16.."), "{wrong}");
+}

@@ -56,6 +56,9 @@ pub enum CsamError {
     /// The budget cannot be met.
     #[error(transparent)]
     Allocate(#[from] lanes::AllocateError),
+    /// Layers that cannot be bounded as asked.
+    #[error(transparent)]
+    Ranking(#[from] lanes::RankingError),
     /// A text that is no budget.
     #[error(transparent)]
     Budget(#[from] lanes::BudgetError),

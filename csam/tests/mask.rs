@@ -10,7 +10,7 @@ use csam::methods::csam::{
 use fixtures::models::{Conv, Dim, Init, Layers};
 use import::{
     Model,
-    lanes::{Allocation, Amount, Budget, Lanes, Quantity, allocate},
+    lanes::{Amount, Budget, Lanes, Quantity, Ranking, allocate},
 };
 use job::Perturb;
 use proptest::prelude::*;
@@ -33,7 +33,7 @@ fn lanes(sizes: &[usize]) -> Lanes {
 }
 
 fn half(lanes: &Lanes, scores: &[f64]) -> Vec<bool> {
-    allocate(lanes, scores, &[HALF], Allocation::Uniform, 1).unwrap().0
+    allocate(lanes, scores, &[HALF], &Ranking::uniform(lanes, 1)).unwrap().0
 }
 
 fn flipped(a: &[bool], b: &[bool]) -> usize {

@@ -148,6 +148,12 @@ impl Intake {
         self.0.iter().map(one).collect()
     }
 
+    /// What samples are called: pictures, where one is fed.
+    #[must_use]
+    pub fn samples_called(&self) -> &'static str {
+        if self.picture().is_some() { "pictures" } else { "samples" }
+    }
+
     /// One line for a person.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -163,7 +163,7 @@ fn a_held_out_share_is_a_tenth_with_every_class_and_a_function_of_the_seed() {
     assert_eq!(shown(&measured(3)), shown(&measured(3)));
     assert_ne!(shown(&measured(3)), shown(&measured(4)));
     assert_eq!(measured(3).whole_split().len(), EACH);
-    assert!(measured(3).describe().contains("division seed 3"), "{}", measured(3).describe());
+    assert!(measured(3).describe("pictures").contains("division seed 3"), "{}", measured(3).describe("pictures"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "this is what the example does")]
 
 use import::Model;
-use import::lanes::{Allocation, Lanes, allocate, score};
+use import::lanes::{Lanes, Ranking, allocate, score};
 
 fn main() {
     for path in std::env::args().skip(1) {
@@ -32,7 +32,7 @@ fn survey(path: &str) -> Result<String, Box<dyn std::error::Error>> {
     }
     if !lanes.lanes.is_empty() {
         let scores = score::magnitude(&model.graph, &lanes)?;
-        let kept = allocate(&lanes, &scores, &["channels=50%".parse()?], Allocation::Uniform, 1)?;
+        let kept = allocate(&lanes, &scores, &["channels=50%".parse()?], &Ranking::uniform(&lanes, 1))?;
         let slim = lanes.cost.macs(&kept.as_numbers());
         line.push_str(&format!("; half the channels: {:.3} of the MACs", slim / lanes.cost.macs(&dense)));
     }

@@ -1,7 +1,8 @@
-//! Which axis of an input holds its channels, told by what reads it.
+//! Which axis of an input holds its channels, told by what reads it, and whether an output has any, told by what makes
+//! it.
 
-use crate::graph::{Graph, ValueId};
-use crate::ops::contraction_of;
+use crate::graph::{Dim, Graph, Origin, ValueId};
+use crate::ops::{Family, contraction_of, row_of};
 
 /// So many nodes are followed.
 const FAR: usize = 16;
@@ -29,4 +30,32 @@ pub fn channel_axis(graph: &Graph, value: ValueId) -> Option<usize> {
         value = node.output(0)?;
     }
     None
+}
+
+/// Whether a value is a series: all its numbers are one channel, at places that follow one another. Its maker, behind
+/// what only rearranges or changes single numbers, is a contraction over windows with one channel out; or how many there
+/// are depends on the size of an input.
+pub fn is_series(graph: &Graph, value: ValueId) -> bool {
+    let batch = graph.batch().map_or(&[][..], Dim::symbols);
+    let open = |size: &Dim| size.symbols().iter().any(|symbol| !batch.contains(symbol));
+    if graph.value(value).shape.iter().flatten().any(open) {
+        return true;
+    }
+    let mut value = value;
+    for _ in 0..FAR {
+        let Origin::Node(id, 0) = graph.value(value).origin else { return false };
+        let node = graph.node(id);
+        let Some(data) = node.input(0) else { return false };
+        if let Some(contraction) = contraction_of(graph, node, 0) {
+            let shape = graph.value(value).shape.as_deref().unwrap_or_default();
+            return shape.len() > 2 && shape.get(contraction.output_axis).is_some_and(|channels| channels.is(1));
+        }
+        match row_of(node).map(|row| row.family) {
+            Some(Family::Same | Family::Regrouping | Family::Pointwise | Family::Addition | Family::Normalisation) => {
+                value = data;
+            }
+            _ => return false,
+        }
+    }
+    false
 }

@@ -27,7 +27,7 @@ pub mod proto;
 pub mod tensor;
 
 pub use build::{BuildError, InputSizes};
-pub use channels::channel_axis;
+pub use channels::{channel_axis, is_series};
 pub use graph::Graph;
 pub use inline::{InlineError, Inlined};
 pub use model::{ImportError, Model};

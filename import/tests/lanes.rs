@@ -4,7 +4,7 @@
 use fixtures::models::{Builder, Dim, int, small, text};
 use import::Model;
 use import::graph::Code;
-use import::lanes::{AllocateError, Allocation, Lanes, PinCode, Plan, allocate, score};
+use import::lanes::{AllocateError, Lanes, PinCode, Plan, Ranking, allocate, score};
 
 fn lanes_of(bytes: Vec<u8>) -> (Model, Lanes) {
     let model = Model::from_bytes(bytes.into()).unwrap();
@@ -118,8 +118,9 @@ fn every_hazard_meets_its_budgets() {
         let scores = score::magnitude(&model.graph, &lanes).unwrap();
         for text in ["macs=60%", "params=60%", "channels=50%"] {
             let budget = text.parse().unwrap();
-            for allocation in [Allocation::Uniform, Allocation::Global, Allocation::Banded] {
-                match allocate(&lanes, &scores, &[budget], allocation, 1) {
+            for allocation in ["uniform", "global", "banded", "isomorphic"] {
+                let ranking = Ranking::of(&model.graph, &lanes, allocation.parse().unwrap(), 1, &[]).unwrap();
+                match allocate(&lanes, &scores, &[budget], &ranking) {
                     Ok(kept) => assert!(budget.holds(&lanes, &kept), "{name} {text} {allocation:?}"),
                     Err(error) => assert!(matches!(error, AllocateError::TooSmall { .. }), "{name}: {error}"),
                 }
@@ -132,7 +133,7 @@ fn every_hazard_meets_its_budgets() {
 fn a_plan_says_which_lanes_stay() {
     let (model, lanes) = lanes_of(small::residual());
     let scores = score::magnitude(&model.graph, &lanes).unwrap();
-    let kept = allocate(&lanes, &scores, &["macs=50%".parse().unwrap()], Allocation::Uniform, 1).unwrap();
+    let kept = allocate(&lanes, &scores, &["macs=50%".parse().unwrap()], &Ranking::uniform(&lanes, 1)).unwrap();
     let plan = Plan::from_kept(&model.graph, &lanes, &kept, "test");
     let text = serde_json::to_string(&plan).unwrap();
     let read: Plan = serde_json::from_str(&text).unwrap();
@@ -230,10 +231,10 @@ fn channels_are_counted_over_all_groups() {
     let (model, lanes) = lanes_of(small::chain());
     let scores = score::magnitude(&model.graph, &lanes).unwrap();
     let half = "channels=50%".parse().unwrap();
-    let kept = allocate(&lanes, &scores, &[half], Allocation::Uniform, 1).unwrap();
+    let kept = allocate(&lanes, &scores, &[half], &Ranking::uniform(&lanes, 1)).unwrap();
     assert!((half.spent(&lanes, &kept.as_numbers()) - 0.5).abs() < 1e-9);
     // With a floor of seven lanes the group of eight loses one, and the group of twelve five.
-    let kept = allocate(&lanes, &scores, &[half], Allocation::Uniform, 7).unwrap();
+    let kept = allocate(&lanes, &scores, &[half], &Ranking::uniform(&lanes, 7)).unwrap();
     assert!((half.spent(&lanes, &kept.as_numbers()) - 0.7).abs() < 1e-9);
 }
 
@@ -243,7 +244,7 @@ fn a_floor_that_leaves_nothing_to_cut_is_named() {
     let scores = score::magnitude(&model.graph, &lanes).unwrap();
     let refused = |budget: &str| {
         let budget = budget.parse().unwrap();
-        allocate(&lanes, &scores, &[budget], Allocation::Uniform, 12).unwrap_err().to_string()
+        allocate(&lanes, &scores, &[budget], &Ranking::uniform(&lanes, 12)).unwrap_err().to_string()
     };
     for budget in ["channels=50%", "macs=50%"] {
         let said = refused(budget);

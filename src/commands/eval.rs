@@ -87,7 +87,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
         model: subject.path,
         freed_copy: ran.freed,
         split: pictures.set.name().to_owned(),
-        measured: pictures.set.describe(),
+        measured: pictures.set.describe(pictures.inputs.samples_called()),
         remarks,
         inputs: pictures.inputs,
         accuracy: measured,
@@ -106,7 +106,8 @@ fn against(
     pictures: &Pictures,
 ) -> Result<Answers> {
     let candidate = Candidate { name: subject.path.display().to_string(), model: subject.path.clone() };
-    let asked = Asked { seed: settings.seed(), threads: settings.threads(), ..Asked::default() };
+    let kinds = evidence::kinds(&subject.model.graph);
+    let asked = Asked { seed: settings.seed(), threads: settings.threads(), kinds, ..Asked::default() };
     let mut shown = evidence::shown(&context.progress, "answers");
     let mut found = answers(dense, &[candidate], &pictures.set, &pictures.inputs, &asked, &mut shown)?;
     Ok(found.remove(0))
@@ -120,7 +121,8 @@ impl Found {
     }
 
     fn text(&self) -> String {
-        let mut text = self.answers.as_ref().map(report::answers).unwrap_or_default();
+        let called = self.inputs.samples_called();
+        let mut text = self.answers.as_ref().map(|found| report::answers(found, called)).unwrap_or_default();
         let Some(accuracy) = &self.accuracy else { return text };
         let Proportion { count, of, share, lower, upper, confidence } = accuracy.top1;
         text.push_str(&format!(
@@ -133,7 +135,7 @@ impl Found {
         ));
         if accuracy.not_finite > 0 {
             let wrong = accuracy.not_finite;
-            text.push_str(&format!("{wrong} of {of} pictures get scores that are not numbers, which count as wrong\n"));
+            text.push_str(&format!("{wrong} of {of} {called} get scores that are not numbers, which count as wrong\n"));
         }
         text
     }

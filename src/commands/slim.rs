@@ -35,7 +35,7 @@ pub(crate) struct Flags {
     #[serde(skip)]
     out: PathBuf,
     /// Cut as this plan says, instead of by a budget.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "method", "allocation", "floor"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "method", "allocation", "floor", "layer", "criterion", "reduce", "normalise"])]
     #[serde(skip)]
     plan: Option<PathBuf>,
     /// Drop fields of touched elements that this program does not know, instead of refusing them.
@@ -151,7 +151,7 @@ fn choose(subject: &Subject, settings: &Settings) -> Result<Plan> {
     let (graph, lanes) = (&subject.model.graph, subject.lanes());
     let method = settings.search.method.unwrap_or(MethodName::Magnitude);
     let scores = match method {
-        MethodName::Magnitude => score::magnitude(graph, lanes)?,
+        MethodName::Magnitude => score::of(graph, lanes, &settings.search.magnitude)?,
         MethodName::Random => random(lanes.lanes.len(), settings.seed()),
         MethodName::Csam | MethodName::Taylor => {
             return Err(anyhow!(
@@ -159,7 +159,7 @@ fn choose(subject: &Subject, settings: &Settings) -> Result<Plan> {
             ));
         }
     };
-    let kept = allocate(lanes, &scores, &budgets, settings.search.allocation, settings.search.floor)?;
+    let kept = allocate(lanes, &scores, &budgets, &settings.search.ranking(graph, lanes)?)?;
     let origin = format!("espalier slim, {method}, seed {}", settings.seed());
     Ok(Plan::from_kept(graph, lanes, &kept, origin))
 }

@@ -102,7 +102,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let settings = said.decided(&pictures)?;
     pictures.remarks(true).iter().for_each(|remark| context.progress.note(remark));
     context.progress.note(&pictures.training_line()?);
-    let left_to_measure = pictures.set.describe();
+    let left_to_measure = pictures.set.describe(pictures.inputs.samples_called());
     context.progress.note(&format!("left to measure on: {left_to_measure}"));
     let torch = Torch::require()?;
     let opening = Opening {

@@ -8,10 +8,10 @@ use super::grid;
 const HEAD: [&str; 3] = ["output", "is", "against the dense network"];
 
 /// One candidate's answers, with what is ruined below them.
-pub(crate) fn answers(found: &Answers) -> String {
+pub(crate) fn answers(found: &Answers, called: &str) -> String {
     let mut text = grid(&HEAD, &rows(found));
     found.ruins().iter().for_each(|ruin| text.push_str(&format!("{ruin}\n")));
-    text.push_str(&format!("{} pictures\n", found.pictures));
+    text.push_str(&format!("{} {called}\n", found.pictures));
     text
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn markdown(report: &Report) -> String {
     text.push_str(&table(&["stage", "time"], &rows::stages(report)));
     text.push_str("\n## To do it again\n\n");
     text.push_str(&format!("```\n{}\n```\n\n", report.again.line()));
-    let (digests, machine) = (&report.digests, &report.machine);
+    let (digests, machine, called) = (&report.digests, &report.machine, report.inputs.samples_called());
     for (name, value) in [
         ("seed", report.seed.to_string()),
         ("threads", machine.threads.to_string()),
@@ -34,9 +34,9 @@ pub(crate) fn markdown(report: &Report) -> String {
         ("espalier", machine.espalier.clone()),
         ("model, SHA-256", digests.model.clone()),
         ("slim, SHA-256", digests.slim.clone()),
-        ("measured", part(&digests.data.measured)),
-        ("trained on", part(&digests.data.trained)),
-        ("stopped by", part(&digests.data.watched)),
+        ("measured", part(&digests.data.measured, called)),
+        ("trained on", part(&digests.data.trained, called)),
+        ("stopped by", part(&digests.data.watched, called)),
         ("preprocessing, SHA-256", digests.preprocessing.clone()),
     ] {
         text.push_str(&format!("- {name}: {value}\n"));
@@ -57,8 +57,8 @@ fn runtimes(machine: &Machine) -> String {
     machine.runtimes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn part(part: &PartDigest) -> String {
-    format!("{} pictures of `{}`, files' SHA-256 {}", part.pictures, part.split, part.files)
+fn part(part: &PartDigest, called: &str) -> String {
+    format!("{} {called} of `{}`, files' SHA-256 {}", part.pictures, part.split, part.files)
 }
 
 fn table<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {

@@ -53,15 +53,16 @@ pub(super) fn stages(report: &Report) -> Vec<[String; 2]> {
 
 /// What must be said about the figures above, one sentence each.
 pub(super) fn notes(report: &Report) -> Vec<String> {
+    let called = report.inputs.samples_called();
     let mut notes: Vec<String> = report.skipped.iter().map(|skipped| format!("{skipped}.")).collect();
     notes.extend(report.answers.last().map(|answers| {
-        format!("Answers against the dense network's on {} pictures that nothing was trained on.", answers.pictures)
+        format!("Answers against the dense network's on {} {called} that nothing was trained on.", answers.pictures)
     }));
     notes.extend(report.lost.map(|lost| {
         let Interval { difference, lower, upper } = lost;
         let show = |share: f64| format!("{:.2}", share * 100.0);
         format!(
-            "Accuracy lost, on the same pictures: {} points, 95 % interval {} to {} (Newcombe, paired).",
+            "Accuracy lost, on the same {called}: {} points, 95 % interval {} to {} (Newcombe, paired).",
             show(difference),
             show(lower),
             show(upper)
@@ -86,7 +87,7 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
         );
     }
     let measured = &report.digests.data.measured;
-    notes.push(format!("Figures on {} pictures of `{}`.", measured.pictures, measured.split));
+    notes.push(format!("Figures on {} {called} of `{}`.", measured.pictures, measured.split));
     notes.extend(report.remarks.iter().map(|remark| format!("{remark}.")));
     notes.push(format!("Input: {}.", report.inputs.describe()));
     notes

@@ -209,15 +209,28 @@ pub(crate) struct Dataless {
     pub(crate) widths: Widths,
 }
 
-/// How many lanes each group keeps.
+/// How lanes are scored without data, and how many each group keeps.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub(crate) struct Widths {
-    /// The same share of every group, the best lanes of all, or those within a band.
-    #[arg(long, value_parser = ["uniform", "global", "banded"])]
+    /// The same share of every group, the best lanes of all, those within a band, or the best of all groups of one form.
+    #[arg(long, value_parser = ["uniform", "global", "banded", "isomorphic"])]
     pub(crate) allocation: Option<String>,
     /// Lanes that every group keeps at least.
     #[arg(long, value_name = "N")]
     pub(crate) floor: Option<usize>,
+    /// Bound the lanes of layers by a part of their name, once for each: NAME=16.., NAME=..50% or NAME=25%..75%.
+    #[arg(long, value_name = "NAME=LEAST..MOST")]
+    pub(crate) layer: Option<Vec<String>>,
+    /// What a lane's weights are measured by: squares, magnitudes, the normalisation's scale, or the distance from the
+    /// geometric median; l2 unless given.
+    #[arg(long, value_parser = ["l2", "l1", "bn-scale", "fpgm"])]
+    pub(crate) criterion: Option<String>,
+    /// How the tensors on which a lane lies become one score; mean unless given.
+    #[arg(long, value_parser = ["mean", "sum", "max"])]
+    pub(crate) reduce: Option<String>,
+    /// What the scores of a group are divided by; mean unless given.
+    #[arg(long, value_parser = ["mean", "max", "sum", "none"])]
+    pub(crate) normalise: Option<String>,
 }
 
 /// How the network is trained.

@@ -1,4 +1,5 @@
-//! The lanes with the largest group norms stay (DepGraph, Fang et al. 2023). Needs no data.
+//! The lanes whose weights are worth most stay: by group norms (DepGraph, Fang et al. 2023) unless set otherwise. Needs no
+//! data.
 
 use super::{Choice, Method, SearchContext};
 use crate::{

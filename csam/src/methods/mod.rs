@@ -8,7 +8,7 @@ mod taylor;
 use std::sync::Arc;
 
 use images::laws::Law;
-use import::lanes::{AllocateError, Budget, Kept, Lanes, Quantity, allocate};
+use import::lanes::{AllocateError, Budget, Kept, Lanes, Quantity, Ranking, allocate};
 use job::{MethodName, Search, Task, Tune};
 use tch::Device;
 
@@ -27,7 +27,9 @@ pub struct SearchContext<'a> {
     pub network: &'a Network,
     /// What may be removed.
     pub lanes: &'a Lanes,
-    /// Group norm per lane, normalised within each group: what is known without data.
+    /// Which groups rank together, and how many lanes each keeps.
+    pub ranking: &'a Ranking,
+    /// Score per lane of its weights alone: what is known without data.
     pub norms: &'a [f64],
     /// What may remain.
     pub budgets: &'a [Budget],
@@ -101,7 +103,7 @@ impl SearchContext<'_> {
     /// # Errors
     /// The budgets cannot be met.
     pub fn allocate(&self, scores: &[f64], budgets: &[Budget]) -> Result<Kept, AllocateError> {
-        allocate(self.lanes, scores, budgets, self.search.allocation, self.search.floor)
+        allocate(self.lanes, scores, budgets, self.ranking)
     }
 
     /// Scores divided by what a lane costs in the dense network, in the quantity of the first budget: what a ranking

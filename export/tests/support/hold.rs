@@ -4,7 +4,7 @@
 use export::{Tensors, cut};
 use import::Model;
 use import::batch;
-use import::lanes::{Allocation, Lanes, Plan, allocate, score};
+use import::lanes::{Lanes, Plan, Ranking, allocate, score};
 
 /// Reads a file as every command does, chooses lanes, cuts them and reads the slim file.
 #[allow(clippy::unwrap_used)]
@@ -17,7 +17,7 @@ pub(crate) fn hold(bytes: Vec<u8>) {
     let Ok(scores) = score::magnitude(graph, &lanes) else { return };
     for budget in ["channels=50%", "macs=70%", "params=70%"] {
         let budget = budget.parse().unwrap();
-        let Ok(kept) = allocate(&lanes, &scores, &[budget], Allocation::Uniform, 1) else { continue };
+        let Ok(kept) = allocate(&lanes, &scores, &[budget], &Ranking::uniform(&lanes, 1)) else { continue };
         assert!(budget.holds(&lanes, &kept));
         let plan = Plan::from_kept(graph, &lanes, &kept, "held");
         assert_eq!(plan.kept(graph, &lanes).unwrap(), kept);

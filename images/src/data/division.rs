@@ -121,16 +121,16 @@ impl MeasureSet {
         self.held_out.as_ref().map_or(&self.set, |held_out| &held_out.whole)
     }
 
-    /// Which pictures these are, in words.
-    pub fn describe(&self) -> String {
+    /// Which pictures, or samples as they are called, these are, in words.
+    pub fn describe(&self, called: &str) -> String {
         match &self.held_out {
             None => {
                 let usual =
                     if matches!(self.role(), Role::Train | Role::Whole) { ", which training reads" } else { "" };
-                format!("the {} pictures of the split `{}`{usual}", self.len(), self.name())
+                format!("the {} {called} of the split `{}`{usual}", self.len(), self.name())
             }
             Some(HeldOut { whole, seed }) => format!(
-                "{} of the {} pictures of `{}`, held out by their names (division seed {seed}): \
+                "{} of the {} {called} of `{}`, held out by their names (division seed {seed}): \
                  no split is there to measure on, and these are never trained on",
                 self.len(),
                 whole.len(),

@@ -1,47 +1,17 @@
 //! How many lanes each group keeps, and which: scores in, an exact choice out.
 
-use std::str::FromStr;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::analysis::Lanes;
 use super::budget::{Amount, Budget, Quantity};
 use super::cost::Running;
 use super::kept::Kept;
 use super::lane::{Group, LaneId};
-
-/// How widths are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Allocation {
-    /// The same share of every group.
-    #[default]
-    Uniform,
-    /// The best lanes of the whole network.
-    Global,
-    /// The best lanes of the whole network, each group's share within a fifth of the uniform one.
-    Banded,
-}
+use super::ranking::{Allocation, Ranking};
 
 /// A sum kept by differences is trusted up to this, relative to the limit; closer to it, everything is summed anew.
 const CLOSE: f64 = 1e-9;
 
 /// A fifth: how far a group's share may be from the uniform share, relative to it, when banded.
 pub const BAND: f64 = 0.2;
-
-impl FromStr for Allocation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "uniform" => Ok(Self::Uniform),
-            "global" => Ok(Self::Global),
-            "banded" => Ok(Self::Banded),
-            _ => Err(format!("'{text}' is no allocation; choose uniform, global or banded")),
-        }
-    }
-}
 
 /// Why no choice of lanes meets the budgets.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -81,29 +51,27 @@ pub enum AllocateError {
     },
 }
 
-/// Chooses the lanes to keep: every budget holds, at least `floor` lanes stay in each group, and no further lane would
-/// fit. Higher scores stay; ties go to the lower lane.
+/// Chooses the lanes to keep: every budget holds, each group keeps as many lanes as the ranking lets it, and no further
+/// lane would fit. Higher scores stay; ties go to the lower lane.
 ///
 /// # Errors
-/// When even `floor` lanes per group cost too much, or a share of channels removes none.
-pub fn allocate(
-    lanes: &Lanes,
-    scores: &[f64],
-    budgets: &[Budget],
-    allocation: Allocation,
-    floor: usize,
-) -> Result<Kept, AllocateError> {
+/// When even the fewest lanes cost too much, or a share of channels removes none.
+pub fn allocate(lanes: &Lanes, scores: &[f64], budgets: &[Budget], ranking: &Ranking) -> Result<Kept, AllocateError> {
     if lanes.lanes.is_empty() {
         return Err(AllocateError::NoLanes);
     }
     if scores.len() != lanes.lanes.len() {
         return Err(AllocateError::Scores { expected: lanes.lanes.len(), found: scores.len() });
     }
-    let problem = Problem::new(lanes, scores, budgets, floor.max(1));
+    let problem = Problem::new(lanes, scores, budgets, ranking);
     problem.check_smallest()?;
-    let uniform = problem.uniform_share();
-    let counts = match allocation {
-        Allocation::Uniform => problem.fill_by_share(uniform),
+    if ranking.allocation == Allocation::Isomorphic {
+        let share = largest_share(|share| problem.fits(&problem.counts_by_form(share)));
+        return Ok(problem.keep(&problem.fill_by_form(share)));
+    }
+    let uniform = largest_share(|share| problem.fits(&problem.counts_at(share)));
+    let counts = match ranking.allocation {
+        Allocation::Uniform | Allocation::Isomorphic => problem.fill_by_share(uniform),
         Allocation::Global => problem.fill_by_score(&vec![(0.0, 1.0); lanes.groups.len()]),
         Allocation::Banded => {
             let band = (uniform * (1.0 - BAND), (uniform * (1.0 + BAND)).min(1.0));
@@ -117,14 +85,14 @@ struct Problem<'a> {
     lanes: &'a Lanes,
     budgets: &'a [Budget],
     limits: Vec<f64>,
-    floor: usize,
+    ranking: &'a Ranking,
     scores: &'a [f64],
     /// Lanes of each group, best first.
     ranked: Vec<Vec<LaneId>>,
 }
 
 impl<'a> Problem<'a> {
-    fn new(lanes: &'a Lanes, scores: &'a [f64], budgets: &'a [Budget], floor: usize) -> Self {
+    fn new(lanes: &'a Lanes, scores: &'a [f64], budgets: &'a [Budget], ranking: &'a Ranking) -> Self {
         let rank = |group: &Group| {
             let mut ranked = group.lanes.clone();
             ranked.sort_by(|a, b| scores[b.0 as usize].total_cmp(&scores[a.0 as usize]).then(a.cmp(b)));
@@ -134,7 +102,7 @@ impl<'a> Problem<'a> {
             lanes,
             budgets,
             limits: budgets.iter().map(|b| b.limit(lanes)).collect(),
-            floor,
+            ranking,
             scores,
             ranked: lanes.groups.iter().map(rank).collect(),
         }
@@ -148,18 +116,18 @@ impl<'a> Problem<'a> {
         Kept(kept)
     }
 
-    /// The most lanes of a group that a channel budget allows.
+    /// The most lanes of a group that its bounds and channel budgets allow.
     fn cap(&self, group: usize) -> usize {
         let size = self.ranked[group].len();
         let shares = self.budgets.iter().filter_map(|budget| match (budget.quantity, budget.amount) {
             (Quantity::Channels, Amount::Share(share)) => Some((share * size as f64 + 1e-9).floor() as usize),
             _ => None,
         });
-        shares.min().unwrap_or(size).max(self.floor(group))
+        shares.min().unwrap_or(size).min(*self.ranking.widths[group].end()).max(self.floor(group))
     }
 
     fn floor(&self, group: usize) -> usize {
-        self.floor.min(self.ranked[group].len())
+        *self.ranking.widths[group].start()
     }
 
     fn floors(&self) -> Vec<usize> {
@@ -197,13 +165,13 @@ impl<'a> Problem<'a> {
         let whole = (0..self.ranked.len()).all(|group| self.cap(group) == self.ranked[group].len());
         let asks = |budget: &&Budget| budget.quantity == Quantity::Channels && budget.amount != Amount::Share(1.0);
         if let Some(budget) = self.budgets.iter().find(asks).filter(|_| whole) {
-            return Err(AllocateError::AtTheFloor { budget: budget.to_string(), floor: self.floor });
+            return Err(AllocateError::AtTheFloor { budget: budget.to_string(), floor: self.ranking.floor });
         }
         for (budget, limit) in self.budgets.iter().zip(&self.limits) {
             let spent = budget.spent(self.lanes, &smallest);
             if budget.quantity != Quantity::Channels && spent > limit * (1.0 + 1e-12) {
                 let smallest = 100.0 * spent / budget.spent(self.lanes, &dense);
-                let (budget, floor) = (budget.to_string(), self.floor);
+                let (budget, floor) = (budget.to_string(), self.ranking.floor);
                 return Err(AllocateError::TooSmall { budget, smallest, floor });
             }
         }
@@ -219,17 +187,54 @@ impl<'a> Problem<'a> {
         (0..self.ranked.len()).map(count).collect()
     }
 
-    /// The largest share of every group, rounded down to whole lanes, that fits.
-    fn uniform_share(&self) -> f64 {
-        let (mut low, mut high) = (0.0, 1.0);
-        if self.fits(&self.counts_at(high)) {
-            return high;
+    /// The groups of each form.
+    fn by_form(&self) -> Vec<Vec<usize>> {
+        let mut forms = vec![Vec::new(); self.ranking.forms.iter().max().map_or(0, |last| last + 1)];
+        self.ranking.forms.iter().enumerate().for_each(|(group, &form)| forms[form].push(group));
+        forms
+    }
+
+    /// The lanes of some groups, best first, without those that the groups keep anyway.
+    fn open_lanes(&self, groups: &[usize]) -> Vec<(usize, LaneId)> {
+        let of = |&group: &usize| self.ranked[group][self.floor(group)..].iter().map(move |&lane| (group, lane));
+        let mut open: Vec<_> = groups.iter().flat_map(of).collect();
+        open.sort_by(|a, b| self.score(b.1).total_cmp(&self.score(a.1)).then(a.1.cmp(&b.1)));
+        open
+    }
+
+    fn score(&self, lane: LaneId) -> f64 {
+        self.scores[lane.0 as usize]
+    }
+
+    /// The best lanes of all groups of a form, a share of them, rounded down.
+    fn counts_by_form(&self, share: f64) -> Vec<usize> {
+        let mut counts = self.floors();
+        for groups in self.by_form() {
+            let size: usize = groups.iter().map(|&group| self.ranked[group].len()).sum();
+            let mut left = ((share * size as f64 + 1e-9).floor() as usize)
+                .saturating_sub(groups.iter().map(|&group| counts[group]).sum());
+            for (group, _) in self.open_lanes(&groups) {
+                if left > 0 && counts[group] < self.cap(group) {
+                    counts[group] += 1;
+                    left -= 1;
+                }
+            }
         }
-        for _ in 0..60 {
-            let middle = 0.5 * (low + high);
-            if self.fits(&self.counts_at(middle)) { low = middle } else { high = middle }
+        counts
+    }
+
+    /// That, then single lanes, each form's best in turn.
+    fn fill_by_form(&self, share: f64) -> Vec<usize> {
+        let mut counts = self.counts_by_form(share);
+        let open = self.by_form().into_iter().map(|groups| self.open_lanes(&groups)).collect::<Vec<_>>();
+        let mut running = self.running(&counts);
+        let first = counts.clone();
+        let kept = |group: usize, lane: LaneId| self.ranked[group][..first[group]].contains(&lane);
+        let next = |lanes: Vec<(usize, LaneId)>| lanes.into_iter().find(|&(group, lane)| !kept(group, lane));
+        for (group, _) in open.into_iter().filter_map(next) {
+            self.try_one_more(&mut running, &mut counts, group, self.cap(group));
         }
-        low
+        counts
     }
 
     /// Widths at a share, then single lanes where rounding down took most.
@@ -275,8 +280,7 @@ impl<'a> Problem<'a> {
         for (group, ranked) in self.ranked.iter().enumerate() {
             order.extend(ranked[counts[group]..].iter().map(|&lane| (group, lane)));
         }
-        let score = |lane: LaneId| self.scores[lane.0 as usize];
-        order.sort_by(|a, b| score(b.1).total_cmp(&score(a.1)).then(a.1.cmp(&b.1)));
+        order.sort_by(|a, b| self.score(b.1).total_cmp(&self.score(a.1)).then(a.1.cmp(&b.1)));
         let mut running = self.running(&counts);
         for (group, _) in order {
             let top = ((bands[group].1 * size(group)).ceil() as usize).min(self.cap(group));
@@ -284,4 +288,17 @@ impl<'a> Problem<'a> {
         }
         counts
     }
+}
+
+/// The largest share that fits, where all smaller ones do.
+fn largest_share(fits: impl Fn(f64) -> bool) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    if fits(high) {
+        return high;
+    }
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if fits(middle) { low = middle } else { high = middle }
+    }
+    low
 }

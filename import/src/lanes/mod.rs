@@ -13,10 +13,11 @@ mod lane;
 mod parameters;
 mod plan;
 mod quantized;
+mod ranking;
 mod resolve;
 pub mod score;
 
-pub use allocate::{AllocateError, Allocation, BAND, allocate};
+pub use allocate::{AllocateError, BAND, allocate};
 pub use analysis::Lanes;
 pub use budget::{Amount, Budget, BudgetError, Quantity};
 pub use cost::{CostModel, Term, Width};
@@ -24,5 +25,6 @@ pub use kept::Kept;
 pub use lane::{Group, Lane, LaneId, Pin, Reader, Refused, Slot};
 pub use parameters::{Parameter, parameters, trainable};
 pub use plan::{Fill, Plan, PlanError, Removal, Replacement, SCHEMA as PLAN_SCHEMA, TensorShape};
+pub use ranking::{Allocation, Bounds, Ranking, RankingError};
 
 pub use crate::labels::{LaneView, PinCode, Reason};

@@ -8,7 +8,9 @@ pub(crate) mod taylor;
 
 use std::fmt;
 
-use import::lanes::Allocation;
+use import::Graph;
+use import::lanes::score::Score;
+use import::lanes::{Allocation, Bounds, Lanes, Ranking, RankingError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,9 @@ pub struct Search {
     pub allocation: Allocation,
     /// Lanes that every group keeps at least (`--floor`).
     pub floor: usize,
+    /// How many lanes single layers keep (`--layer`): `NAME=16..`, `NAME=..50%` or `NAME=25%..75%`, for all with a tensor
+    /// whose name contains that; of several that fit, the last counts.
+    pub layer: Vec<String>,
     /// What stands for a removed lane.
     pub fill: Fill,
     /// Batches for calibration: fills, Taylor scores, batch-norm statistics.
@@ -31,6 +36,9 @@ pub struct Search {
     pub batches: usize,
     /// The task loss of the search; that of `tune` unless set.
     pub task: Option<Task>,
+    /// How lanes are scored without data: by the method `magnitude`, and where another begins.
+    #[schemars(extend("x-short" = true))]
+    pub magnitude: Score,
     /// What C-SAM alone reads.
     #[schemars(extend("x-short" = true))]
     pub csam: Csam,
@@ -79,9 +87,11 @@ impl Default for Search {
             method: None,
             allocation: Allocation::Uniform,
             floor: 2,
+            layer: Vec::new(),
             fill: Fill::Mean,
             batches: 20,
             task: None,
+            magnitude: Score::default(),
             csam: Csam::default(),
             taylor: Taylor::default(),
         }
@@ -99,6 +109,23 @@ impl Search {
     /// # Errors
     /// Two settings do not go together.
     pub fn check(&self) -> Result<(), SettingError> {
+        if let Err(reason) = self.bounds() {
+            return Err(SettingError::Value { key: "search.layer".to_owned(), reason });
+        }
         self.csam.check()
+    }
+
+    fn bounds(&self) -> Result<Vec<Bounds>, String> {
+        self.layer.iter().map(|text| text.parse()).collect()
+    }
+
+    /// Which groups rank together, and how many lanes each keeps.
+    ///
+    /// # Errors
+    /// Bounds are about no group, or leave one no width.
+    pub fn ranking(&self, graph: &Graph, lanes: &Lanes) -> Result<Ranking, RankingError> {
+        // What cannot be read was refused by `check`.
+        let bounds = self.bounds().unwrap_or_default();
+        Ranking::of(graph, lanes, self.allocation, self.floor, &bounds)
     }
 }

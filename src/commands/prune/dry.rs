@@ -26,6 +26,9 @@ pub(super) struct Forecast {
     split: String,
     /// How many pictures are measured, which of all they are, in words, and how many are trained on.
     pictures: usize,
+    /// What they are called.
+    #[serde(skip)]
+    called: &'static str,
     measured: String,
     trained: usize,
     remarks: Vec<String>,
@@ -46,8 +49,9 @@ pub(super) fn forecast(
 ) -> Result<Forecast> {
     subject.has_lanes()?;
     let lanes = subject.lanes();
-    let scores = score::magnitude(&subject.model.graph, lanes)?;
-    let kept = allocate(lanes, &scores, budgets, settings.search.allocation, settings.search.floor)?;
+    let graph = &subject.model.graph;
+    let scores = score::of(graph, lanes, &settings.search.magnitude)?;
+    let kept = allocate(lanes, &scores, budgets, &settings.search.ranking(graph, lanes)?)?;
     let mut pinned = BTreeMap::new();
     lanes.pins.iter().for_each(|pin| *pinned.entry(pin.reason.code.as_str()).or_default() += pin.count);
     Ok(Forecast {
@@ -59,7 +63,8 @@ pub(super) fn forecast(
         opaque: subject.model.refusals.iter().map(ToString::to_string).collect(),
         split: pictures.set.name().to_owned(),
         pictures: pictures.set.len(),
-        measured: pictures.set.describe(),
+        called: pictures.inputs.samples_called(),
+        measured: pictures.set.describe(pictures.inputs.samples_called()),
         remarks: remarks.to_vec(),
         trained: pictures.training()?.train.pictures().len(),
         labels: settings.labels() && pictures.set.has_labels(),
@@ -81,7 +86,7 @@ impl Forecast {
         let labels = if self.labels { "with labels" } else { "without labels" };
         text.push_str(&format!("figures on: {}, {labels}\n", self.measured));
         self.remarks.iter().for_each(|remark| text.push_str(&format!("{remark}\n")));
-        text.push_str(&format!("trained on: {} pictures\n", self.trained));
+        text.push_str(&format!("trained on: {} {}\n", self.trained, self.called));
         text.push_str(&format!("input: {}\n", self.input));
         text
     }

@@ -220,7 +220,8 @@ impl Stages<'_> {
             };
             let both = [candidate("before tuning", "cut.onnx")?, candidate("after tuning", "tuned.onnx")?];
             let (seed, threads) = (self.settings.seed(), self.settings.threads());
-            let asked = Asked { seed, threads, ..Asked::default() };
+            let kinds = evidence::kinds(&self.subject.model.graph);
+            let asked = Asked { seed, threads, kinds, ..Asked::default() };
             let mut shown = evidence::shown(self.progress, "answers");
             let Pictures { set, inputs, .. } = self.pictures;
             Ok(answers(&dense, &both, set, inputs, &asked, &mut shown)?)
