@@ -14,8 +14,10 @@ fn page() -> String {
         "# Operators\n\nGenerated from the operator table in `import/src/ops`. An operator without a row still loads: it is kept as \
          it is, and\nso is every channel it touches. \"Parameters\" are the inputs that are trained when they are stored, with their role;\n\
          \"sizes\" are those that state sizes, which a cut states anew. \"Revisions\" are the operator sets that defined the operator\n\
-         anew, all of which its row was checked against.\n\n\
-         | operator | operator sets | revisions | parameters | statistics | sizes |\n|---|---|---|---|---|---|\n",
+         anew, all of which its row was checked against. \"Lanes\" says what becomes of channels, or other indices, that could be\n\
+         cut: those that stay are never cut.\n\n\
+         | operator | operator sets | revisions | parameters | statistics | sizes | lanes | notes |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     let mut rows: Vec<_> = import::ops::rows().collect();
     rows.sort_by_key(|row| (row.name, row.before));
@@ -27,7 +29,9 @@ fn page() -> String {
         let (from, to) = (row.opsets().start, row.opsets().end - 1);
         let revisions = row.revisions.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
         let sizes = row.sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        writeln!(page, "| {} | {from}–{to} | {revisions} | {} | {} | {sizes} |", row.name, inputs(false), inputs(true))
+        let (parameters, statistics) = (inputs(false), inputs(true));
+        let told = format!("{} | {}", row.lanes_in_words, row.notes);
+        writeln!(page, "| {} | {from}–{to} | {revisions} | {parameters} | {statistics} | {sizes} | {told} |", row.name)
             .unwrap();
     }
     page
@@ -41,6 +45,13 @@ fn the_operator_page_is_current() {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(written, page(), "run UPDATE_DOCS=1 cargo test -p espalier-import --test operators");
+}
+
+#[test]
+fn every_row_says_what_becomes_of_lanes() {
+    let silent: Vec<&str> =
+        import::ops::rows().filter(|row| row.lanes_in_words.is_empty()).map(|row| row.name).collect();
+    assert!(silent.is_empty(), "{silent:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[OpRow::new("Conv", &[1, 11, 22], infer, lanes)
+    .says("reads the weight's second axis, writes its first; groups go whole, or alike in all")
     .cost(cost)
     .parameters(&[(1, Role::Weight), (2, Role::Bias)])
     .fan_in(fan_in)

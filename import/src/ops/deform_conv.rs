@@ -6,6 +6,8 @@ use crate::graph::Refusal;
 use crate::labels::{LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[OpRow::new("DeformConv", &[19, 22], infer, lanes)
+    .says("as a convolution's; channels whose offsets differ stay")
+    .notes("images only")
     .cost(|view| conv::cost_of(view, READS))
     .parameters(&[(1, Role::Weight), (3, Role::Bias)])
     .fan_in(conv::fan_in)

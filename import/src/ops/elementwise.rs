@@ -2,15 +2,16 @@
 
 use super::infer_view::resolve_axis;
 use super::row::{Fact, Family, FoldView, InferView, OpRow, Role};
+use super::says;
 use crate::graph::{Content, Dim, Node, Refusal, Shape};
 use crate::labels::{Axis, LaneView};
 
 const fn unary(name: &'static str, revisions: &'static [i64]) -> OpRow {
-    OpRow::new(name, revisions, unary_infer, LaneView::same_layout)
+    OpRow::new(name, revisions, unary_infer, LaneView::same_layout).says(says::PASS)
 }
 
 const fn joint(name: &'static str, revisions: &'static [i64]) -> OpRow {
-    OpRow::new(name, revisions, joint_infer, joint_lanes).family(Family::Pointwise)
+    OpRow::new(name, revisions, joint_infer, joint_lanes).says(says::TOGETHER).family(Family::Pointwise)
 }
 
 const fn shifting(name: &'static str, revisions: &'static [i64]) -> OpRow {
@@ -77,8 +78,13 @@ pub(super) const ROWS: &[OpRow] = &[
     scaling("Mul", &[7, 13, 14]).fold(products),
     aligned(scaling("Div", &[1, 6]).fold(quotients)),
     scaling("Div", &[7, 13, 14]).fold(quotients),
-    OpRow::new("PRelu", &[1, 6], unary_infer, by_channel_lanes).parameters(&[(1, Role::Slope)]).before(7),
-    OpRow::new("PRelu", &[7, 9, 16], joint_infer, joint_lanes).parameters(&[(1, Role::Slope)]),
+    OpRow::new("PRelu", &[1, 6], unary_infer, by_channel_lanes)
+        .says("pass, with their slopes")
+        .parameters(&[(1, Role::Slope)])
+        .before(7),
+    OpRow::new("PRelu", &[7, 9, 16], joint_infer, joint_lanes)
+        .says("pass, with their slopes")
+        .parameters(&[(1, Role::Slope)]),
     joint("Sum", &[1, 6, 8, 13]).family(Family::Addition),
     joint("Max", &[1, 6, 8, 12, 13]),
     joint("Min", &[1, 6, 8, 12, 13]),

@@ -5,21 +5,27 @@ use std::collections::BTreeMap;
 use super::cost_view::Product;
 use super::elementwise::broadcast;
 use super::row::{Contraction, Cost, CostView, Fact, Family, InferView, OpRow, Role};
+use super::says;
 use crate::graph::{Dim, Node, Refusal, ValueId};
 use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Gemm", &[1, 6, 7, 9, 11, 13], gemm_infer, gemm_lanes)
+        .says("reads one axis of the weight, writes the other")
         .cost(gemm_cost)
         .parameters(&[(0, Role::Weight), (1, Role::Weight), (2, Role::Bias)])
         .fan_in(gemm_fan_in)
         .contraction(gemm_contraction),
     OpRow::new("MatMul", &[1, 9, 13], matmul_infer, matmul_lanes)
+        .says("reads the rows of a matrix, writes its columns; stacks of matrices stay")
         .cost(matmul_cost)
         .parameters(&[(0, Role::Weight), (1, Role::Weight)])
         .fan_in(matmul_fan_in)
         .contraction(matmul_contraction),
-    OpRow::new("Einsum", &[12, 28], einsum_infer, LaneView::opaque).cost(einsum_cost).family(Family::Contraction),
+    OpRow::new("Einsum", &[12, 28], einsum_infer, LaneView::opaque)
+        .says(says::STAY)
+        .cost(einsum_cost)
+        .family(Family::Contraction),
 ];
 
 /// The contracted axes of a Gemm's two factors.

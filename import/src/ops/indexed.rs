@@ -2,13 +2,14 @@
 
 use super::infer_view::resolve_axis;
 use super::row::{CostView, Fact, InferView, OpRow};
+use super::says;
 use crate::graph::{Dim, Refusal};
 use crate::labels::LaneView;
 use crate::tensor::DType;
 
 /// A row of an operator whose output has the sizes of one of its inputs.
 const fn like(name: &'static str, revisions: &'static [i64], infer: super::row::Infer) -> OpRow {
-    OpRow::new(name, revisions, infer, LaneView::opaque).cost(CostView::free)
+    OpRow::new(name, revisions, infer, LaneView::opaque).says(says::STAY).cost(CostView::free)
 }
 
 pub(super) const ROWS: &[OpRow] = &[
@@ -22,11 +23,11 @@ pub(super) const ROWS: &[OpRow] = &[
     like("OneHot", &[9, 11, 28], one_hot_infer),
     like("EyeLike", &[9, 22], eye_infer),
     like("NonZero", &[9, 13], non_zero_infer),
-    OpRow::new("Trilu", &[14], like_data, trilu_lanes).cost(CostView::free),
-    OpRow::new("CumSum", &[11, 14], like_data, along_named_axis),
-    OpRow::new("CumProd", &[26], like_data, along_named_axis),
-    OpRow::new("TopK", &[1], top_infer, top_lanes).before(10),
-    OpRow::new("TopK", &[10, 11, 24], top_infer, top_lanes),
+    OpRow::new("Trilu", &[14], like_data, trilu_lanes).says("the last two axes stay, others pass").cost(CostView::free),
+    OpRow::new("CumSum", &[11, 14], like_data, along_named_axis).says(says::AXES),
+    OpRow::new("CumProd", &[26], like_data, along_named_axis).says(says::AXES),
+    OpRow::new("TopK", &[1], top_infer, top_lanes).says(says::AXES).before(10),
+    OpRow::new("TopK", &[10, 11, 24], top_infer, top_lanes).says(says::AXES),
 ];
 
 fn like_data(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {

@@ -5,8 +5,10 @@ use super::row::{CostView, Fact, FoldView, InferView, OpRow};
 use crate::graph::{Content, Refusal, Shape};
 use crate::labels::{Axis, LaneView, PinCode};
 
-pub(super) const ROWS: &[OpRow] =
-    &[OpRow::new("Concat", &[1, 4, 11, 13], concat_infer, concat_lanes).fold(concat_fold).cost(CostView::free)];
+pub(super) const ROWS: &[OpRow] = &[OpRow::new("Concat", &[1, 4, 11, 13], concat_infer, concat_lanes)
+    .says("lie end to end; other axes go together")
+    .fold(concat_fold)
+    .cost(CostView::free)];
 
 fn concat_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     let mut joined: Option<Shape> = None;

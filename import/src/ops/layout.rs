@@ -3,42 +3,50 @@
 use super::elementwise::broadcast;
 use super::infer_view::{BatchConstant, resolve_axis};
 use super::row::{CostView, Fact, Family, FoldView, InferView, OpRow, Resized, Rewrite};
+use super::says;
 use crate::graph::{Content, Dim, Refusal, Shape, product};
 use crate::labels::{Axis, LaneView, PinCode};
 use crate::tensor::{MOST_AXES, Tensor};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Identity", &[1, 13, 14, 16, 19, 21, 23, 24, 25], identity_infer, LaneView::same_layout)
+        .says(says::PASS)
         .fold(first_fold)
         .cost(CostView::free)
         .family(Family::Same),
     OpRow::new("Reshape", &[5, 13, 14, 19, 21, 23, 24, 25], reshape_infer, reshape_lanes)
+        .says(says::REGROUPED)
         .fold(regroup_fold)
         .cost(CostView::free)
         .family(Family::Regrouping)
         .sizes(&[1])
         .counts(reshape_counts),
     OpRow::new("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], flatten_infer, LaneView::regroup)
+        .says(says::REGROUPED)
         .fold(regroup_fold)
         .cost(CostView::free)
         .family(Family::Regrouping),
     OpRow::new("Squeeze", &[1, 11, 13, 21, 23, 24, 25], squeeze_infer, LaneView::regroup)
+        .says(says::REGROUPED)
         .fold(regroup_fold)
         .cost(CostView::free)
         .family(Family::Regrouping),
     OpRow::new("Unsqueeze", &[1, 11, 13, 21, 23, 24, 25], unsqueeze_infer, LaneView::regroup)
+        .says(says::REGROUPED)
         .fold(regroup_fold)
         .cost(CostView::free)
         .family(Family::Regrouping),
     OpRow::new("Transpose", &[1, 13, 21, 23, 24, 25], transpose_infer, transpose_lanes)
+        .says("pass, in another order")
         .fold(transpose_fold)
         .cost(CostView::free),
     OpRow::new("Expand", &[8, 13], expand_infer, expand_lanes)
+        .says("pass; axes that are stretched have none, or those that their size counts")
         .fold(expand_fold)
         .cost(CostView::free)
         .sizes(&[1])
         .counts(expand_counts),
-    OpRow::new("Tile", &[6, 13], tile_infer, tile_lanes).cost(CostView::free),
+    OpRow::new("Tile", &[6, 13], tile_infer, tile_lanes).says("are repeated").cost(CostView::free),
 ];
 
 fn identity_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {

@@ -2,21 +2,22 @@
 
 use super::elementwise::{aligned, aligned_infer, arithmetic, joint_infer, joint_lanes, unary_infer};
 use super::row::{Fact, FoldView, InferView, OpRow};
+use super::says;
 use crate::graph::{Content, Dim, Refusal};
 use crate::labels::LaneView;
 use crate::tensor::DType;
 
 const fn compared(name: &'static str, revisions: &'static [i64]) -> OpRow {
-    OpRow::new(name, revisions, truth_of_joint, joint_lanes)
+    OpRow::new(name, revisions, truth_of_joint, joint_lanes).says(says::TOGETHER)
 }
 
 const fn compared_before_7(name: &'static str) -> OpRow {
-    let row = aligned(OpRow::new(name, &[1], truth_of_aligned, joint_lanes));
+    let row = aligned(OpRow::new(name, &[1], truth_of_aligned, joint_lanes).says(says::TOGETHER));
     OpRow { infer: truth_of_aligned, ..row }
 }
 
 const fn asked(name: &'static str, revisions: &'static [i64]) -> OpRow {
-    OpRow::new(name, revisions, truth_of_one, LaneView::same_layout)
+    OpRow::new(name, revisions, truth_of_one, LaneView::same_layout).says(says::PASS)
 }
 
 pub(super) const ROWS: &[OpRow] = &[
@@ -37,7 +38,7 @@ pub(super) const ROWS: &[OpRow] = &[
     asked("Not", &[1]).fold(not),
     asked("IsNaN", &[9, 13, 20]),
     asked("IsInf", &[10, 20]),
-    OpRow::new("Where", &[9, 16], chosen_infer, joint_lanes).fold(chosen),
+    OpRow::new("Where", &[9, 16], chosen_infer, joint_lanes).says(says::TOGETHER).fold(chosen),
 ];
 
 fn truths(facts: Vec<Fact>) -> Vec<Fact> {

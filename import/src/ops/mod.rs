@@ -30,6 +30,7 @@ mod reduce;
 mod resize;
 mod role;
 mod row;
+mod says;
 mod shape;
 mod space;
 

@@ -4,35 +4,46 @@ use std::ops::Range;
 
 use super::infer_view::resolve_axis;
 use super::row::{Fact, Family, FoldView, InferView, OpRow, Role};
+use super::says;
 use crate::graph::{Dim, Refusal};
 use crate::labels::{LaneView, PinCode};
 use crate::tensor::DType;
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("BatchNormalization", &[1, 6, 7, 9, 14, 15], batch_infer, batch_lanes)
+        .says("channels pass, with their parameters")
+        .notes("not in training mode, nor by position")
         .parameters(&[(1, Role::Scale), (2, Role::Shift), (3, Role::Mean), (4, Role::Variance)])
         .family(Family::Normalisation),
     OpRow::new("InstanceNormalization", &[1, 6, 22], same_infer, instance_lanes)
+        .says("channels pass, with their parameters")
         .parameters(&[(1, Role::Scale), (2, Role::Shift)])
         .family(Family::Standardisation),
     OpRow::new("LayerNormalization", &[17], layer_infer, layer_lanes)
+        .says(says::AXES)
         .parameters(&[(1, Role::Scale), (2, Role::Shift)])
         .family(Family::Standardisation),
     OpRow::new("RMSNormalization", &[23], layer_infer, layer_lanes)
+        .says(says::AXES)
         .parameters(&[(1, Role::Scale)])
         .family(Family::Standardisation),
     // Before version 21 scale and shift hold a number per group.
     OpRow::new("GroupNormalization", &[18, 21], same_infer, group_lanes)
+        .says("channels stay")
         .parameters(&[(1, Role::Scale), (2, Role::Shift)])
         .family(Family::Standardisation),
     // Runtimes had it before the standard, with its axes in two switches.
     OpRow::new("MeanVarianceNormalization", &[1], same_infer, early_mean_variance_lanes)
+        .says(says::AXES)
         .family(Family::Standardisation)
         .before(9),
-    OpRow::new("MeanVarianceNormalization", &[9, 13], same_infer, mean_variance_lanes).family(Family::Standardisation),
-    OpRow::new("LpNormalization", &[1, 22], same_infer, lp_lanes),
-    OpRow::new("LRN", &[1, 13], same_infer, neighbour_lanes),
+    OpRow::new("MeanVarianceNormalization", &[9, 13], same_infer, mean_variance_lanes)
+        .says(says::AXES)
+        .family(Family::Standardisation),
+    OpRow::new("LpNormalization", &[1, 22], same_infer, lp_lanes).says(says::AXES),
+    OpRow::new("LRN", &[1, 13], same_infer, neighbour_lanes).says(says::AXES),
     OpRow::new("Dropout", &[1, 6, 7, 10, 12, 13, 22], dropout_infer, dropout_lanes)
+        .says(says::PASS)
         .fold(|view: &FoldView| view.content(0).cloned())
         .family(Family::Same),
 ];

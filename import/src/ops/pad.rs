@@ -2,14 +2,16 @@
 
 use super::infer_view::{distinct, resolve_axis};
 use super::row::{CostView, Fact, InferView, OpRow, Resized, Rewrite};
+use super::says;
 use crate::graph::{Dim, Graph, Node, Refusal};
 use crate::labels::{Axis, LaneView};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Pad", &[1, 2, 11, 13, 18, 19, 21, 23, 24, 25], pad_infer, pad_lanes)
+        .says("constant padding has lanes of its own; of other padding the axis stays")
         .cost(CostView::free)
         .counts(pad_counts),
-    OpRow::new("CenterCropPad", &[18], centred_infer, centred_lanes).cost(CostView::free).sizes(&[1]),
+    OpRow::new("CenterCropPad", &[18], centred_infer, centred_lanes).says(says::AXES).cost(CostView::free).sizes(&[1]),
 ];
 
 /// What is added to one axis; negative amounts take away.

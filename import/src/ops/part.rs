@@ -7,15 +7,18 @@ use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Split", &[1, 2, 11], split_infer, split_lanes)
+        .says("each part has its own")
         .before(13)
         .cost(CostView::free)
         .sizes(&[1])
         .counts(|resized| split_counts(resized, |sizes| Rewrite::Ints("split", sizes))),
     OpRow::new("Split", &[13, 18], split_infer, split_lanes)
+        .says("each part has its own")
         .cost(CostView::free)
         .sizes(&[1])
         .counts(|resized| split_counts(resized, |sizes| Rewrite::Input(1, sizes))),
     OpRow::new("Slice", &[1, 10, 11, 13], slice_infer, slice_lanes)
+        .says("each part has its own; with other steps than one they stay")
         .fold(slice_fold)
         .cost(CostView::free)
         .sizes(&[1, 2])

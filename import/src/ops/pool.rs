@@ -1,18 +1,27 @@
 //! Windows that slide over space: geometry shared with convolution, and the pooling operators.
 
 use super::row::{Fact, Family, InferView, OpRow};
+use super::says;
 use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::LaneView;
 use crate::tensor::DType;
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("MaxPool", &[1, 8, 10, 11, 12, 22], pool_infer, per_channel_lanes),
-    OpRow::new("AveragePool", &[1, 7, 10, 11, 19, 22], pool_infer, per_channel_lanes).family(Family::Average),
-    OpRow::new("GlobalAveragePool", &[1, 22], global_infer, per_channel_lanes).family(Family::Average),
-    OpRow::new("LpPool", &[2, 11, 18, 22], pool_infer, per_channel_lanes),
-    OpRow::new("GlobalLpPool", &[2, 22], global_infer, per_channel_lanes),
-    OpRow::new("MaxUnpool", &[9, 11, 22], unpool_infer, LaneView::opaque),
-    OpRow::new("GlobalMaxPool", &[1, 22], global_infer, per_channel_lanes),
+    OpRow::new("MaxPool", &[1, 8, 10, 11, 12, 22], pool_infer, per_channel_lanes)
+        .says("channels pass; where places are given, all stays")
+        .notes("places are counted over the whole value"),
+    OpRow::new("AveragePool", &[1, 7, 10, 11, 19, 22], pool_infer, per_channel_lanes)
+        .says(says::CHANNELS)
+        .family(Family::Average),
+    OpRow::new("GlobalAveragePool", &[1, 22], global_infer, per_channel_lanes)
+        .says(says::CHANNELS)
+        .family(Family::Average),
+    OpRow::new("LpPool", &[2, 11, 18, 22], pool_infer, per_channel_lanes).says(says::CHANNELS),
+    OpRow::new("GlobalLpPool", &[2, 22], global_infer, per_channel_lanes).says(says::CHANNELS),
+    OpRow::new("MaxUnpool", &[9, 11, 22], unpool_infer, LaneView::opaque)
+        .says(says::STAY)
+        .notes("not with a stated size"),
+    OpRow::new("GlobalMaxPool", &[1, 22], global_infer, per_channel_lanes).says(says::CHANNELS),
 ];
 
 /// Where padding goes when sizes decide it (`auto_pad`).

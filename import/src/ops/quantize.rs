@@ -7,51 +7,65 @@ use super::elementwise::broadcast;
 use super::infer_view::resolve_axis;
 use super::quantization::Quantised;
 use super::row::{Cost, CostView, Fact, Family, InferView, OpRow, Resized, Rewrite};
+use super::says;
 use crate::graph::{Dim, Node, Refusal};
 use crate::labels::{Axis, LaneView, PinCode};
 use crate::tensor::DType;
 
-pub(super) const ROWS: &[OpRow] =
-    &[
-        OpRow::new("QuantizeLinear", &[10, 13, 19, 21, 23, 24, 25], quantize_infer, scaled_lanes)
-            .quantised(&[Quantised { numbers: None, scale: Some(1), zero_point: Some(2), axis: named_axis }]),
-        OpRow::new("DequantizeLinear", &[10, 13, 19, 21, 23, 24, 25], dequantize_infer, scaled_lanes)
-            .quantised(&[Quantised { numbers: Some(0), scale: Some(1), zero_point: Some(2), axis: named_axis }]),
-        OpRow::new("DynamicQuantizeLinear", &[11], dynamic_infer, LaneView::opaque),
-        OpRow::new("QLinearConv", &[10], |view| conv_infer(view, SCALED, Some(7)), |view| conv_lanes(view, SCALED))
-            .cost(|view| conv::cost_of(view, SCALED))
-            .counts(|resized| conv_counts(resized, SCALED))
-            .family(Family::Contraction)
-            .quantised(&[
-                Quantised { numbers: Some(0), scale: Some(1), zero_point: Some(2), axis: none },
-                Quantised { numbers: Some(3), scale: Some(4), zero_point: Some(5), axis: first },
-                Quantised { numbers: None, scale: Some(6), zero_point: Some(7), axis: none },
-                Quantised { numbers: Some(8), scale: None, zero_point: None, axis: none },
-            ]),
-        OpRow::new("ConvInteger", &[10], |view| conv_infer(view, WHOLE, None), |view| conv_lanes(view, WHOLE))
-            .cost(|view| conv::cost_of(view, WHOLE))
-            .counts(|resized| conv_counts(resized, WHOLE))
-            .family(Family::Contraction)
-            .quantised(&[
-                Quantised { numbers: Some(0), scale: None, zero_point: Some(2), axis: none },
-                Quantised { numbers: Some(1), scale: None, zero_point: Some(3), axis: first },
-            ]),
-        OpRow::new("QLinearMatMul", &[10, 21], |view| product_infer(view, 3, Some(7)), |view| product_lanes(view, 3))
-            .cost(product_cost)
-            .family(Family::Contraction)
-            .quantised(&[
-                Quantised { numbers: Some(0), scale: Some(1), zero_point: Some(2), axis: rows },
-                Quantised { numbers: Some(3), scale: Some(4), zero_point: Some(5), axis: columns },
-                Quantised { numbers: None, scale: Some(6), zero_point: Some(7), axis: none },
-            ]),
-        OpRow::new("MatMulInteger", &[10], |view| product_infer(view, 1, None), |view| product_lanes(view, 1))
-            .cost(product_cost)
-            .family(Family::Contraction)
-            .quantised(&[
-                Quantised { numbers: Some(0), scale: None, zero_point: Some(2), axis: rows },
-                Quantised { numbers: Some(1), scale: None, zero_point: Some(3), axis: columns },
-            ]),
-    ];
+pub(super) const ROWS: &[OpRow] = &[
+    OpRow::new("QuantizeLinear", &[10, 13, 19, 21, 23, 24, 25], quantize_infer, scaled_lanes)
+        .says("pass, with their scales and zero points")
+        .notes("run, not trained; no scales for blocks")
+        .quantised(&[Quantised { numbers: None, scale: Some(1), zero_point: Some(2), axis: named_axis }]),
+    OpRow::new("DequantizeLinear", &[10, 13, 19, 21, 23, 24, 25], dequantize_infer, scaled_lanes)
+        .says("pass, with their scales and zero points")
+        .notes("no scales for blocks")
+        .quantised(&[Quantised { numbers: Some(0), scale: Some(1), zero_point: Some(2), axis: named_axis }]),
+    OpRow::new("DynamicQuantizeLinear", &[11], dynamic_infer, LaneView::opaque)
+        .says(says::STAY)
+        .notes("run, not trained"),
+    OpRow::new("QLinearConv", &[10], |view| conv_infer(view, SCALED, Some(7)), |view| conv_lanes(view, SCALED))
+        .says("as a convolution's, with their scales and zero points")
+        .notes("run, not trained")
+        .cost(|view| conv::cost_of(view, SCALED))
+        .counts(|resized| conv_counts(resized, SCALED))
+        .family(Family::Contraction)
+        .quantised(&[
+            Quantised { numbers: Some(0), scale: Some(1), zero_point: Some(2), axis: none },
+            Quantised { numbers: Some(3), scale: Some(4), zero_point: Some(5), axis: first },
+            Quantised { numbers: None, scale: Some(6), zero_point: Some(7), axis: none },
+            Quantised { numbers: Some(8), scale: None, zero_point: None, axis: none },
+        ]),
+    OpRow::new("ConvInteger", &[10], |view| conv_infer(view, WHOLE, None), |view| conv_lanes(view, WHOLE))
+        .says("as a convolution's, with their zero points")
+        .notes("run, not trained")
+        .cost(|view| conv::cost_of(view, WHOLE))
+        .counts(|resized| conv_counts(resized, WHOLE))
+        .family(Family::Contraction)
+        .quantised(&[
+            Quantised { numbers: Some(0), scale: None, zero_point: Some(2), axis: none },
+            Quantised { numbers: Some(1), scale: None, zero_point: Some(3), axis: first },
+        ]),
+    OpRow::new("QLinearMatMul", &[10, 21], |view| product_infer(view, 3, Some(7)), |view| product_lanes(view, 3))
+        .says("as a product's, with their scales and zero points")
+        .notes("run, not trained")
+        .cost(product_cost)
+        .family(Family::Contraction)
+        .quantised(&[
+            Quantised { numbers: Some(0), scale: Some(1), zero_point: Some(2), axis: rows },
+            Quantised { numbers: Some(3), scale: Some(4), zero_point: Some(5), axis: columns },
+            Quantised { numbers: None, scale: Some(6), zero_point: Some(7), axis: none },
+        ]),
+    OpRow::new("MatMulInteger", &[10], |view| product_infer(view, 1, None), |view| product_lanes(view, 1))
+        .says("as a product's, with their zero points")
+        .notes("run, not trained")
+        .cost(product_cost)
+        .family(Family::Contraction)
+        .quantised(&[
+            Quantised { numbers: Some(0), scale: None, zero_point: Some(2), axis: rows },
+            Quantised { numbers: Some(1), scale: None, zero_point: Some(3), axis: columns },
+        ]),
+];
 
 fn none(_: &Node, _: usize) -> Option<usize> {
     None

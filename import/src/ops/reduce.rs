@@ -2,21 +2,24 @@
 
 use super::infer_view::resolve_axis;
 use super::row::{Fact, Family, InferView, OpRow};
+use super::says;
 use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::{LaneView, Layout};
 use crate::tensor::DType;
 
 const fn reduction(name: &'static str, revisions: &'static [i64]) -> OpRow {
-    OpRow::new(name, revisions, reduce_infer, reduce_lanes)
+    OpRow::new(name, revisions, reduce_infer, reduce_lanes).says(says::AXES)
 }
 
 const fn softmax(name: &'static str, logarithmic: bool) -> OpRow {
-    OpRow::new(name, &[13], same_infer, softmax_lanes).family(Family::Softmax { logarithmic, flattening: false })
+    OpRow::new(name, &[13], same_infer, softmax_lanes)
+        .says(says::AXES)
+        .family(Family::Softmax { logarithmic, flattening: false })
 }
 
 /// Before version 13 everything from the axis on is one distribution.
 const fn softmax_from(name: &'static str, logarithmic: bool) -> OpRow {
-    let row = OpRow::new(name, &[1, 11], same_infer, softmax_from_lanes).before(13);
+    let row = OpRow::new(name, &[1, 11], same_infer, softmax_from_lanes).says(says::AXES).before(13);
     row.family(Family::Softmax { logarithmic, flattening: true })
 }
 
@@ -31,14 +34,14 @@ pub(super) const ROWS: &[OpRow] = &[
     reduction("ReduceProd", &[1, 11, 13, 18]),
     reduction("ReduceLogSum", &[1, 11, 13, 18, 28]),
     reduction("ReduceLogSumExp", &[1, 11, 13, 18, 28]),
-    OpRow::new("ArgMax", &[1, 11, 12, 13], place_infer, place_lanes),
-    OpRow::new("ArgMin", &[1, 11, 12, 13], place_infer, place_lanes),
+    OpRow::new("ArgMax", &[1, 11, 12, 13], place_infer, place_lanes).says(says::AXES),
+    OpRow::new("ArgMin", &[1, 11, 12, 13], place_infer, place_lanes).says(says::AXES),
     softmax("Softmax", false),
     softmax_from("Softmax", false),
     softmax("LogSoftmax", true),
     softmax_from("LogSoftmax", true),
-    OpRow::new("Hardmax", &[13], same_infer, softmax_lanes),
-    OpRow::new("Hardmax", &[1, 11], same_infer, softmax_from_lanes).before(13),
+    OpRow::new("Hardmax", &[13], same_infer, softmax_lanes).says(says::AXES),
+    OpRow::new("Hardmax", &[1, 11], same_infer, softmax_from_lanes).says(says::AXES).before(13),
 ];
 
 /// The axes a reduction removes: named ones, or all (none when told so).

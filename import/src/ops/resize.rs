@@ -2,13 +2,21 @@
 
 use super::infer_view::{distinct, resolve_axis};
 use super::row::{Fact, InferView, OpRow, Resized, Rewrite};
+use super::says;
 use crate::graph::{Dim, Graph, Node, Refusal, ValueId};
 use crate::labels::{Axis, LaneView};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("Resize", &[10], resize_infer, resize_lanes).before(11),
-    OpRow::new("Resize", &[11, 13, 18, 19], resize_infer, resize_lanes).sizes(&[3]).counts(resize_counts),
-    OpRow::new("Upsample", &[7, 9], resize_infer, resize_lanes).before(10),
+    OpRow::new("Resize", &[10], resize_infer, resize_lanes)
+        .says(says::AXES)
+        .notes("a region is resized to stated sizes, not scaled")
+        .before(11),
+    OpRow::new("Resize", &[11, 13, 18, 19], resize_infer, resize_lanes)
+        .says(says::AXES)
+        .notes("a region is resized to stated sizes, not scaled")
+        .sizes(&[3])
+        .counts(resize_counts),
+    OpRow::new("Upsample", &[7, 9], resize_infer, resize_lanes).says(says::AXES).before(10),
 ];
 
 /// What an axis becomes.

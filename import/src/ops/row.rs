@@ -45,6 +45,10 @@ pub struct OpRow {
     pub cost: CostOf,
     /// Lanes.
     pub lanes: LanesOf,
+    /// What becomes of lanes, in words.
+    pub lanes_in_words: &'static str,
+    /// Forms that are not covered, and the like.
+    pub notes: &'static str,
     /// Whether the output holds sizes of the first input, and nothing else is read of it.
     pub measures: bool,
     /// Inputs that state sizes of the output.
@@ -78,6 +82,8 @@ impl OpRow {
             fold: FoldView::unknown,
             cost: CostView::per_output_element,
             lanes,
+            lanes_in_words: "",
+            notes: "",
             measures: false,
             sizes: &[],
             parameters: &[],
@@ -87,6 +93,17 @@ impl OpRow {
             family: Family::Other,
             quantised: &[],
         }
+    }
+
+    /// Says in words what the lane rule does.
+    pub(super) const fn says(mut self, lanes: &'static str) -> Self {
+        self.lanes_in_words = lanes;
+        self
+    }
+
+    pub(super) const fn notes(mut self, notes: &'static str) -> Self {
+        self.notes = notes;
+        self
     }
 
     pub(super) const fn before(mut self, opset: i64) -> Self {

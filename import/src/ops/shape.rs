@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::infer_view::resolve_axis;
 use super::row::{CostView, Fact, Family, FoldView, InferView, OpRow};
+use super::says;
 use crate::graph::{Content, Dim, FOLD_LIMIT, Refusal, product};
 use crate::labels::LaneView;
 use crate::proto::onnx::{NodeProto, TensorProto, text};
@@ -11,23 +12,35 @@ use crate::tensor::{DType, MOST_AXES, Tensor};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Constant", &[1, 9, 11, 12, 13, 19, 21, 23, 24, 25], constant_infer, LaneView::constants_only)
+        .says(says::NONE)
+        .notes("sparse ones and texts stay as they are")
         .fold(constant_fold)
         .cost(CostView::free),
     OpRow::new("Shape", &[1, 13, 15, 19, 21, 23, 24, 25], shape_infer, LaneView::sizes_only)
+        .says(says::COUNTED)
         .fold(shape_fold)
         .cost(CostView::free)
         .measures(),
     OpRow::new("Size", &[1, 13, 19, 21, 23, 24, 25], size_infer, LaneView::sizes_only)
+        .says(says::COUNTED)
         .fold(|view| Some(Content::Dims { scalar: true, elements: vec![product(view.sizes(0)?)?] }))
         .cost(CostView::free)
         .measures(),
-    OpRow::new("Range", &[11, 27], range_infer, LaneView::constants_only).fold(range_fold).cost(CostView::free),
-    OpRow::new("Gather", &[1, 11, 13], gather_infer, gather_lanes).fold(gather_fold).cost(CostView::free),
+    OpRow::new("Range", &[11, 27], range_infer, LaneView::constants_only)
+        .says(says::NONE)
+        .fold(range_fold)
+        .cost(CostView::free),
+    OpRow::new("Gather", &[1, 11, 13], gather_infer, gather_lanes)
+        .says(says::AXES)
+        .fold(gather_fold)
+        .cost(CostView::free),
     OpRow::new("Cast", &[1, 6, 9, 13, 19, 21, 23, 24, 25, 28], cast_infer, LaneView::same_layout)
+        .says(says::PASS)
         .fold(cast_fold)
         .family(Family::Same),
-    OpRow::new("CastLike", &[15, 19, 21, 23, 24, 25], cast_like_infer, LaneView::same_layout),
+    OpRow::new("CastLike", &[15, 19, 21, 23, 24, 25], cast_like_infer, LaneView::same_layout).says(says::PASS),
     OpRow::new("ConstantOfShape", &[9, 20, 21, 23, 24, 25], filled_infer, filled_lanes)
+        .says("an axis goes with the one that its size counts")
         .fold(filled_fold)
         .cost(CostView::free)
         .sizes(&[0]),

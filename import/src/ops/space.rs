@@ -1,19 +1,24 @@
 //! Pixels to channels and back, and sampling at given positions: DepthToSpace, SpaceToDepth, GridSample, RoiAlign.
 
 use super::row::{CostView, Fact, InferView, OpRow};
+use super::says;
 use crate::graph::{Dim, Node, Refusal, product};
 use crate::labels::{Axis, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
-    OpRow::new("DepthToSpace", &[1, 11, 13, 28], depth_infer, depth_lanes).cost(CostView::free),
-    OpRow::new("SpaceToDepth", &[1, 13, 28], space_infer, space_lanes).cost(CostView::free),
-    OpRow::new("GridSample", &[16, 20, 22], sample_infer, sample_lanes),
+    OpRow::new("DepthToSpace", &[1, 11, 13, 28], depth_infer, depth_lanes)
+        .says("channels that make up one go together")
+        .cost(CostView::free),
+    OpRow::new("SpaceToDepth", &[1, 13, 28], space_infer, space_lanes)
+        .says("channels made of one go together")
+        .cost(CostView::free),
+    OpRow::new("GridSample", &[16, 20, 22], sample_infer, sample_lanes).says(says::CHANNELS),
     // Of the preprocessing that converters wrote before the standard had a word for it.
-    OpRow::new("ImageScaler", &[1], like_data, scaled_lanes),
-    OpRow::new("Crop", &[1], crop_infer, crop_lanes).cost(CostView::free),
-    OpRow::new("AffineGrid", &[20], grid_infer, LaneView::opaque),
-    OpRow::new("RoiAlign", &[10, 16, 22], regions_infer, regions_lanes),
-    OpRow::new("Col2Im", &[18], image_infer, LaneView::opaque),
+    OpRow::new("ImageScaler", &[1], like_data, scaled_lanes).says("channels stay"),
+    OpRow::new("Crop", &[1], crop_infer, crop_lanes).says(says::CHANNELS).cost(CostView::free),
+    OpRow::new("AffineGrid", &[20], grid_infer, LaneView::opaque).says(says::STAY),
+    OpRow::new("RoiAlign", &[10, 16, 22], regions_infer, regions_lanes).says(says::CHANNELS),
+    OpRow::new("Col2Im", &[18], image_infer, LaneView::opaque).says(says::STAY),
 ];
 
 /// The side of a block, which has to be known and positive.
