@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use certify::agreement::across::{Across, Fed};
 use certify::agreement::verify::{Agreement, Asked, HALF, Tolerance, verify};
 use certify::answers::Kind as Answered;
 use certify::latency::{Compared, Effort, compare};
@@ -17,6 +18,7 @@ use import::{DType, Graph, Model, is_series};
 use crate::numbers;
 use crate::progress::{Meter, Progress};
 use crate::settings::Settings;
+use crate::subject::Subject;
 use crate::torch::Torch;
 
 /// A runtime that takes longer is ended.
@@ -60,7 +62,7 @@ pub(crate) fn samples(settings: &Settings) -> usize {
     settings.verify.samples.unwrap_or(SAMPLES).max(1)
 }
 
-/// Compares the runtimes on one model.
+/// Compares the runtimes on one model; each is held against itself where `noise` is set, and where two differ.
 ///
 /// # Errors
 /// When the processes cannot be fed. Runtimes that fail are findings in the result.
@@ -69,17 +71,47 @@ pub(crate) fn agreement(
     model: &Model,
     inputs: &Batch,
     settings: &Settings,
+    noise: bool,
     progress: &Progress,
 ) -> Result<Agreement> {
     let named = settings.verify.runtimes.as_deref();
-    let asked = Asked { kinds: named.unwrap_or(&Kind::ALL), by_name: named.is_some() };
+    let asked = Asked { kinds: named.unwrap_or(&Kind::ALL), by_name: named.is_some(), noise };
     let tolerance = Tolerance { relative: settings.verify.tolerance, outputs: half_outputs(model, settings) };
     let launcher = launcher(settings.threads())?;
+    let pieces = pieces(model, inputs, settings);
+    Ok(verify(path, asked, inputs, pieces, &launcher, &tolerance, &mut shown(progress, "verify"))?)
+}
+
+/// Compares two files on each runtime, on the same samples.
+///
+/// # Errors
+/// When the processes cannot be fed. Runtimes that fail are findings in the result.
+pub(crate) fn across(files: [(&Subject, &Batch); 2], settings: &Settings, progress: &Progress) -> Result<Across> {
+    let named = settings.verify.runtimes.as_deref();
+    let asked = Asked { kinds: named.unwrap_or(&Kind::ALL), by_name: named.is_some(), noise: false };
+    let halves = files.iter().flat_map(|(subject, _)| half_outputs(&subject.model, settings));
+    let tolerance = Tolerance { relative: settings.verify.tolerance, outputs: halves.collect() };
+    let [reference, candidate] = files.map(|(subject, inputs)| {
+        let pieces = pieces(&subject.model, inputs, settings);
+        Fed { model: &subject.path, inputs, pieces }
+    });
+    let launcher = launcher(settings.threads())?;
+    Ok(certify::agreement::across::across(
+        reference,
+        candidate,
+        asked,
+        &launcher,
+        &tolerance,
+        &mut shown(progress, "verify"),
+    )?)
+}
+
+/// How many samples run at once: as many as a file declares, else as set.
+fn pieces(model: &Model, inputs: &Batch, settings: &Settings) -> Pieces {
     let declared = model.graph.batch().and_then(|batch| batch.value()).and_then(|batch| usize::try_from(batch).ok());
     let at_once = settings.verify.at_once.unwrap_or(AT_ONCE).max(1);
     let one_by_one = inputs.is_one_by_one().then_some(1);
-    let pieces = one_by_one.or(declared).map_or(Pieces::AtMost(at_once), Pieces::Exactly);
-    Ok(verify(path, asked, inputs, pieces, &launcher, &tolerance, &mut shown(progress, "verify"))?)
+    one_by_one.or(declared).map_or(Pieces::AtMost(at_once), Pieces::Exactly)
 }
 
 /// Outputs of another type that half precision computes all the same, with what is allowed for it: a file may take and

@@ -248,6 +248,9 @@ fn element(dtype: Option<DType>) -> Option<Element> {
     })
 }
 
+/// Sides that a model leaves open are probed at this size.
+pub(crate) const OPEN_SIDE: usize = 64;
+
 /// Seeded samples for a model of which nothing is known but its inputs; `open` for sizes that it leaves open.
 ///
 /// # Errors
@@ -272,4 +275,18 @@ pub(crate) fn drawn(graph: &Graph, open: usize, seed: u64) -> Result<Intake> {
 /// The word for samples that nobody stores.
 pub(crate) fn nothing_stored() -> &'static Path {
     Path::new(RANDOM)
+}
+
+/// Settings that feed every input: those of which nothing is said are drawn as [`drawn`] does.
+pub(crate) fn filled(settings: &Settings, graph: &Graph) -> Settings {
+    let said = settings.feed.clone().unwrap_or_default();
+    let is_said = |name: &str| said.iter().any(|text| text.rsplit_once('=').map_or("", |(name, _)| name) == name);
+    let mut feed = said.clone();
+    if graph.inputs.len() > 1 {
+        for value in graph.inputs.iter().map(|&input| graph.value(input)).filter(|value| !is_said(&value.name)) {
+            let law = if value.dtype.is_none_or(DType::is_float) { "normal" } else { "ints:0:1" };
+            feed.push(format!("{}={law}", value.name));
+        }
+    }
+    Settings { feed: Some(feed), ..settings.clone() }
 }

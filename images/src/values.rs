@@ -299,6 +299,35 @@ impl Values {
         each!(self, data => data[range].iter().map(|value| value.to_f64()).collect())
     }
 
+    /// Every float replaced by its neighbour, the larger and the smaller in turn; others as they are.
+    #[must_use]
+    pub fn next_floats(&self) -> Self {
+        macro_rules! moved {
+            ($form:ident, $data:ident, $bits:ty) => {
+                Self::$form(
+                    $data
+                        .iter()
+                        .enumerate()
+                        .map(|(at, value)| {
+                            // Neighbours have neighbouring bits; zero has none below it.
+                            let up = at % 2 == 0 || value.to_bits() << 1 == 0;
+                            let bits = value.to_bits();
+                            let next = if up { bits.wrapping_add(1) } else { bits.wrapping_sub(1) };
+                            if value.is_finite() { <$bits>::from_bits(next) } else { *value }
+                        })
+                        .collect(),
+                )
+            };
+        }
+        match self {
+            Self::F16(data) => moved!(F16, data, f16),
+            Self::Bf16(data) => moved!(Bf16, data, bf16),
+            Self::F32(data) => moved!(F32, data, f32),
+            Self::F64(data) => moved!(F64, data, f64),
+            other => other.clone(),
+        }
+    }
+
     /// Some of them without loss, where they are integers or truth values. The range lies within.
     #[must_use]
     pub fn integers_in(&self, range: Range<usize>) -> Option<Vec<i128>> {
@@ -319,6 +348,17 @@ mod tests {
         assert_eq!(large.integers_in(0..2).unwrap(), [i128::from(u64::MAX), i128::from(u64::MAX) - 1]);
         assert_eq!(wide.integers_in(0..2), None);
         assert_eq!(Values::from(vec![true, false]).integers_in(0..1), Some(vec![1]));
+    }
+
+    #[test]
+    fn neighbours_are_one_unit_in_the_last_place_away() {
+        let single = Values::from(vec![1.0f32, 1.0, 0.0, 0.0, f32::INFINITY]).next_floats().to_f64();
+        let unit = f64::from(f32::EPSILON);
+        assert_eq!(single[..2], [1.0 + unit, 1.0 - unit / 2.0]);
+        assert!(single[2] > 0.0 && single[3] > 0.0 && single[3] < 1e-40 && single[4].is_infinite());
+        let half = Values::from(vec![f16::ONE, f16::NEG_ONE]).next_floats().to_f64();
+        assert_eq!(half, [1.0 + 2f64.powi(-10), -1.0 + 2f64.powi(-11)]);
+        assert_eq!(Values::from(vec![3i64]).next_floats(), Values::from(vec![3i64]));
     }
 
     #[test]

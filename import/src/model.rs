@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::build::{BuildError, InputSizes, build};
-use crate::graph::{Graph, Refusal};
+use crate::graph::{Graph, Refusal, StoredId};
 use crate::inline::{InlineError, Inlined, inline};
 use crate::proto::splice::SpliceError;
 use crate::proto::{ModelFile, ProtoError};
@@ -67,5 +67,21 @@ impl Model {
         let (file, inlined) = inline(file)?;
         let built = build(&file, sizes)?;
         Ok(Self { graph: built.graph, refusals: built.refusals, file, inlined })
+    }
+
+    /// Whether it was cut from another model: it has stored tensors of the same names, at least one of them with fewer
+    /// indices on an axis and none with more.
+    pub fn is_cut_from(&self, dense: &Self) -> bool {
+        let mut is_smaller = false;
+        for (position, stored) in self.graph.stored.iter().enumerate() {
+            let name = self.graph.stored_name(StoredId(position as u32));
+            let Some(theirs) = dense.graph.find_stored(name) else { continue };
+            let (ours, theirs) = (&stored.tensor.shape, &dense.graph.stored(theirs).tensor.shape);
+            if ours.len() != theirs.len() || ours.iter().zip(theirs).any(|(ours, theirs)| ours > theirs) {
+                return false;
+            }
+            is_smaller |= ours != theirs && stored.tensor.dtype.is_float();
+        }
+        is_smaller
     }
 }

@@ -24,7 +24,7 @@ use self::need::Need;
 pub(crate) use self::retry::{Exact, Left};
 use crate::evidence::launcher;
 use crate::freed;
-use crate::inputs::drawn;
+use crate::inputs::{OPEN_SIDE, drawn};
 use crate::numbers::{bytes, small};
 use crate::pictures::Pictures;
 use crate::settings::Settings;
@@ -34,8 +34,6 @@ use crate::subject::Subject;
 const PICTURES: usize = 32;
 /// Pictures in one run, where the model takes any batch.
 const AT_ONCE: usize = 4;
-/// Sides that a model leaves open are probed at this size.
-const OPEN_SIDE: usize = 64;
 
 /// How cuts are checked.
 #[derive(Clone, Copy, Debug)]

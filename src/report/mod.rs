@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use answers::answers;
 pub(crate) use markdown::markdown;
-pub(crate) use table::{agreement, grid, text};
+pub(crate) use table::{across, grid, outputs, text};
 pub(crate) use verdict::Verdict;
 
 use crate::machine::Machine;

@@ -1,5 +1,7 @@
 //! The lines of a report, dense against slim, before they are put into a table.
 
+use certify::agreement::across::{Across, Run};
+use certify::agreement::compare::OutputAgreement;
 use certify::agreement::verify::{Agreement, Pair};
 use certify::certificate::result::{LawResult, SubjectResult};
 use certify::latency::{Compared, Latency};
@@ -34,6 +36,54 @@ pub(super) fn agreement(agreement: &Agreement) -> Vec<[String; 5]> {
     let pairs = agreement.pairs.iter().map(pair);
     let findings = agreement.findings.iter().map(|finding| absent(finding.runtime.name().to_owned(), "cannot run"));
     pairs.chain(findings).collect()
+}
+
+/// The head of [`outputs`].
+pub(super) const OUTPUTS_HEAD: [&str; 7] =
+    ["runtimes", "output", "largest error", "relative", "own noise", "outside", "agrees"];
+
+/// Two runtimes and one output each: absolute and relative error, how far the runtimes are from themselves, the share of
+/// places outside the tolerance, verdict.
+pub(super) fn outputs(agreement: &Agreement) -> Vec<[String; 7]> {
+    let of_pair = |pair: &Pair| match pair.fault {
+        Some(_) => vec![whole_row(names(pair), "no")],
+        None => pair.outputs.iter().map(|output| output_row(names(pair), output)).collect(),
+    };
+    let findings = agreement.findings.iter().map(|finding| whole_row(finding.runtime.name().to_owned(), "cannot run"));
+    agreement.pairs.iter().flat_map(of_pair).chain(findings).collect()
+}
+
+/// The same for two files on one runtime each.
+pub(super) fn across(found: &Across) -> Vec<[String; 7]> {
+    let of_run = |run: &Run| -> Vec<_> {
+        run.outputs.iter().map(|output| output_row(run.runtime.name().to_owned(), output)).collect()
+    };
+    let findings = found.findings.iter().map(|of| whole_row(of.finding.runtime.name().to_owned(), "cannot run"));
+    found.runs.iter().flat_map(of_run).chain(findings).collect()
+}
+
+/// One output of two sides.
+fn output_row(who: String, output: &OutputAgreement) -> [String; 7] {
+    let agrees = match (output.passed, output.within_noise) {
+        (true, true) => "within noise",
+        (true, false) => "yes",
+        (false, _) => "no",
+    };
+    [
+        who,
+        output.output.clone(),
+        small(output.largest_absolute),
+        output.largest_relative.map_or_else(|| "no bound".to_owned(), small),
+        or_absent(output.floor, small),
+        if output.outside > 0.0 { percent(output.outside) } else { String::new() },
+        agrees.to_owned(),
+    ]
+}
+
+fn whole_row(who: String, why: &str) -> [String; 7] {
+    let mut row = [const { String::new() }; 7];
+    (row[0], row[6]) = (who, why.to_owned());
+    row
 }
 
 /// Why rows of [`agreement`] have no figures, or other ones than are allowed, one sentence each.
@@ -141,8 +191,10 @@ fn pair(pair: &Pair) -> [String; 5] {
 }
 
 fn agrees(pair: &Pair) -> &'static str {
+    let noise = pair.outputs.iter().any(|output| output.within_noise);
     match (pair.passed, pair.as_before) {
         (true, true) => "as the dense",
+        (true, false) if noise => "within noise",
         (true, false) => "yes",
         (false, _) => "no",
     }

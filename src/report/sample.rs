@@ -56,7 +56,7 @@ pub(super) fn report() -> Report {
             "channels": 900, "seen": 898, "blind": [], "within_noise": [], "notes": [], "culprit": null, "fault": null,
             "worst": [{ "check": "outputs", "site": "scores", "relative": 8.0e-7, "sample": 3 }] },
         "agreement": { "model": "slim.onnx", "samples": 64, "tolerance": { "relative": 1e-4, "outputs": {} },
-            "answered": [], "noise": null, "passed": false,
+            "answered": [], "noise": [], "passed": false,
             "findings": [{ "runtime": "torch", "fault": "missing", "message": "espalier-torch is not installed" }],
             "pairs": [{ "reference": "ort", "candidate": "tract", "outputs": [agreement(true)], "fault": null, "passed": true }] },
         "certificates": {

@@ -1,5 +1,6 @@
 //! Reports for a terminal.
 
+use certify::agreement::across::{Across, OfFile};
 use certify::agreement::verify::Agreement;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
@@ -30,9 +31,25 @@ pub(crate) fn text(report: &Report) -> String {
     text
 }
 
-/// How runtimes agree.
-pub(crate) fn agreement(agreement: &Agreement) -> String {
+/// How runtimes agree, pair by pair.
+fn agreement(agreement: &Agreement) -> String {
     let mut text = grid(&rows::AGREEMENT_HEAD, &rows::agreement(agreement));
+    rows::faults(agreement).iter().for_each(|fault| text.push_str(&format!("{fault}\n")));
+    text
+}
+
+/// How two files agree, runtime by runtime and output by output.
+pub(crate) fn across(found: &Across) -> String {
+    let mut text = grid(&rows::OUTPUTS_HEAD, &rows::across(found));
+    found.mismatches.iter().for_each(|mismatch| text.push_str(&format!("{mismatch}.\n")));
+    let finding = |of: &OfFile| format!("{}: {}.\n", of.model.display(), of.finding);
+    found.findings.iter().for_each(|of| text.push_str(&finding(of)));
+    text
+}
+
+/// How runtimes agree, output by output.
+pub(crate) fn outputs(agreement: &Agreement) -> String {
+    let mut text = grid(&rows::OUTPUTS_HEAD, &rows::outputs(agreement));
     rows::faults(agreement).iter().for_each(|fault| text.push_str(&format!("{fault}\n")));
     text
 }

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use ::job::{Device, Search, SettingError, Tune, check_laws};
 use anyhow::{Context, Result, anyhow};
-use certify::runtimes::{Kind, different};
+use certify::runtimes::{Kind, different, named_once};
 use images::data::Choice;
 use images::preprocess::{InputSettings, Preprocess};
 use import::InputSizes;
@@ -177,7 +177,7 @@ impl Settings {
             text.parse::<Budget>().map_err(|error| wrong("to", error.to_string()))?;
         }
         if let Some(runtimes) = &settings.verify.runtimes {
-            different(runtimes).map_err(|error| wrong("verify.runtimes", error.to_string()))?;
+            named_once(runtimes).map_err(|error| wrong("verify.runtimes", error.to_string()))?;
         }
         settings.feeds().map_err(|error| wrong("feed", error.to_string()))?;
         settings.sizes().map_err(|error| wrong("shape", error.to_string()))?;
@@ -247,6 +247,14 @@ impl Settings {
     /// Whether the slim file shall take any batch; the batch stays as declared unless set.
     pub(crate) fn free_batch(&self) -> bool {
         self.free_batch.unwrap_or(false)
+    }
+
+    /// Refuses runtimes of which no two can be compared.
+    ///
+    /// # Errors
+    /// When there are fewer than two.
+    pub(crate) fn compares_runtimes(&self) -> Result<()> {
+        self.verify.runtimes.as_deref().map_or(Ok(()), |kinds| Ok(different(kinds)?))
     }
 
     /// The seed; 0 unless set.
@@ -412,7 +420,6 @@ mod tests {
             ("tune.laws=['turn']", "`turn` is not a law"),
             ("memory=4 apples", "is no size"),
             ("device=gpu", "`gpu` is no device"),
-            ("verify.runtimes=['ort']", "two"),
             ("verify.runtimes=['ort', 'ort']", "named twice"),
             ("search.robustness=chernoff", "at least 4 for the robustness `chernoff`"),
         ] {

@@ -35,6 +35,18 @@ pub struct OutputAgreement {
     pub least_tolerance: Option<f64>,
     /// Why the comparison proves nothing, where it does not.
     pub proves_nothing: Option<Nothing>,
+    /// How far the runtimes themselves are apart when nothing changes, relative; where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<f64>,
+    /// Whether it is further apart than allowed, but not further than the runtimes are from themselves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub within_noise: bool,
+    /// The largest |a − b| over the reference's own spread over samples; absent where it has none.
+    #[serde(default)]
+    pub of_spread: Option<f64>,
+    /// The share of places that are further apart than allowed.
+    #[serde(default)]
+    pub outside: f64,
     /// Whether the output agrees; one that is constant may, and proves nothing all the same.
     pub passed: bool,
 }
@@ -104,6 +116,10 @@ pub fn compare(
         tolerance,
         least_tolerance: relative.filter(|_| comparable),
         proves_nothing,
+        floor: None,
+        within_noise: false,
+        of_spread: spread(reference, samples).map(|spread| errors.absolute / spread),
+        outside: errors.outside as f64 / (reference.values.len().max(1)) as f64,
         passed: comparable && relative.is_some_and(|relative| relative <= tolerance),
     })
 }
@@ -144,6 +160,19 @@ fn nothing(reference: &Output, samples: usize) -> Option<Nothing> {
     if finite { constant.then_some(Nothing::Constant) } else { Some(Nothing::NotFinite) }
 }
 
+/// How far an output moves over samples: the root of its elements' mean variance.
+fn spread(output: &Output, samples: usize) -> Option<f64> {
+    let rows: Vec<Vec<f64>> = output.samples(samples).map(|sample| sample.to_f64()).collect();
+    let count = rows.len() as f64;
+    let length = rows.first().map_or(0, Vec::len);
+    let variance = |at: usize| {
+        let mean = rows.iter().map(|row| row[at]).sum::<f64>() / count;
+        rows.iter().map(|row| (row[at] - mean).powi(2)).sum::<f64>() / count
+    };
+    let spread = ((0..length).map(variance).sum::<f64>() / length.max(1) as f64).sqrt();
+    (spread.is_finite() && spread > 0.0).then_some(spread)
+}
+
 /// What samples are measured by.
 struct Rule {
     /// The largest finite |a| of all samples.
@@ -159,6 +188,8 @@ struct Errors {
     absolute: f64,
     relative: f64,
     unlike_specials: usize,
+    /// Places further apart than allowed.
+    outside: usize,
     top1: TopOne,
 }
 
@@ -175,6 +206,9 @@ impl Errors {
         }
         let absolute = exact.unwrap_or(absolute);
         let largest = largest_finite(&a);
+        let allowed = rule.tolerance * if largest > 0.0 { largest } else { rule.whole };
+        // What is no number on one side is outside too.
+        self.outside += a.iter().zip(&b).filter(|(a, b)| a != b && !((*a - *b).abs() <= allowed)).count();
         self.absolute = self.absolute.max(absolute);
         self.relative = self.relative.max(relative(absolute, largest, rule.whole));
         if rule.scores {

@@ -176,6 +176,13 @@ impl Batch {
         Self { samples: places.len(), feeds: feeds.collect() }
     }
 
+    /// The same samples with every float replaced by its neighbour.
+    #[must_use]
+    pub fn next_floats(&self) -> Self {
+        let feeds = self.feeds.iter().map(|feed| Feed { values: feed.values.next_floats(), ..feed.clone() });
+        Self { samples: self.samples, feeds: feeds.collect() }
+    }
+
     /// Samples of the same inputs behind these; none where those are of another kind.
     #[must_use]
     pub fn then(mut self, more: Self) -> Option<Self> {

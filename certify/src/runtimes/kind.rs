@@ -92,12 +92,17 @@ pub fn load(kind: Kind, model: &Path, options: Options) -> Loaded {
 /// # Errors
 /// It is not so.
 pub fn different(kinds: &[Kind]) -> Result<(), CertifyError> {
+    named_once(kinds)?;
+    if kinds.len() < 2 { Err(CertifyError::OneRuntime) } else { Ok(()) }
+}
+
+/// Whether no runtime is named twice.
+///
+/// # Errors
+/// One is.
+pub fn named_once(kinds: &[Kind]) -> Result<(), CertifyError> {
     let twice = kinds.iter().enumerate().find(|(at, kind)| kinds[..*at].contains(kind));
-    match twice {
-        Some((_, kind)) => Err(CertifyError::RuntimeTwice { runtime: kind.name() }),
-        None if kinds.len() < 2 => Err(CertifyError::OneRuntime),
-        None => Ok(()),
-    }
+    twice.map_or(Ok(()), |(_, kind)| Err(CertifyError::RuntimeTwice { runtime: kind.name() }))
 }
 
 impl Deref for Kind {

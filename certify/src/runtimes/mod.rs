@@ -15,7 +15,7 @@ pub use images::values::{self, Element, Values};
 use serde::{Deserialize, Serialize};
 
 pub use self::batch::{Batch, Declared, Fed, Feed, Output};
-pub use self::kind::{Home, Kind, Runtime, different, load};
+pub use self::kind::{Home, Kind, Runtime, different, load, named_once};
 pub use self::pieces::Pieces;
 use crate::error::CertifyError;
 

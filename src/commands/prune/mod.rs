@@ -98,6 +98,7 @@ pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
     let asked = Asked::of("prune", flags.model.as_deref(), &flags.which)?;
     let said = Settings::resolve(&asked.shared(&context.shared), flags, &flags.set.set)?;
     let budgets = said.budgets()?;
+    said.compares_runtimes()?;
     let subject = Subject::open(&asked.model, &said.keep(), &said.sizes()?)?;
     if said.free_batch() {
         freed::must_be_free(&subject.model)?;

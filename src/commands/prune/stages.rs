@@ -190,7 +190,7 @@ impl Stages<'_> {
             let slim = Subject::open(&run.work("tuned.onnx"), &[], &self.subject.sizes)?;
             let inputs = self.pictures.batch(evidence::samples(self.settings))?;
             let of = |subject: &Subject| {
-                evidence::agreement(&subject.path, &subject.model, &inputs, self.settings, self.progress)
+                evidence::agreement(&subject.path, &subject.model, &inputs, self.settings, false, self.progress)
             };
             let mut found = of(&slim)?;
             if found.needs_original() {
