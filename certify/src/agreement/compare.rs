@@ -208,7 +208,8 @@ impl Errors {
         let largest = largest_finite(&a);
         let allowed = rule.tolerance * if largest > 0.0 { largest } else { rule.whole };
         // What is no number on one side is outside too.
-        self.outside += a.iter().zip(&b).filter(|(a, b)| a != b && !((*a - *b).abs() <= allowed)).count();
+        let inside = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= allowed;
+        self.outside += a.iter().zip(&b).filter(|(a, b)| !inside(**a, **b)).count();
         self.absolute = self.absolute.max(absolute);
         self.relative = self.relative.max(relative(absolute, largest, rule.whole));
         if rule.scores {

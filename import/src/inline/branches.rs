@@ -70,7 +70,7 @@ fn put(edits: &mut Edits, names: &mut Names, node: &Node, branch: &GraphProto) {
     let own = branch.node.iter().flat_map(|inner| &inner.output).filter(|name| !name.is_empty()).cloned();
     for name in own.chain(stored(branch)) {
         if !moved.names.contains_key(&name) {
-            moved.new(&name, names);
+            moved.made(&name, names);
         }
     }
     edits.remove(NODE, node.index);

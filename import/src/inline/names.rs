@@ -86,11 +86,11 @@ impl Moved<'_> {
         if name.is_empty() || !self.all {
             return name.clone();
         }
-        self.new(name, taken)
+        self.made(name, taken)
     }
 
     /// Gives a value a name of its own in the new scope.
-    pub(super) fn new(&mut self, name: &Bytes, taken: &mut Names) -> Bytes {
+    pub(super) fn made(&mut self, name: &Bytes, taken: &mut Names) -> Bytes {
         let fresh = taken.fresh(&self.prefix, name);
         self.names.insert(name.clone(), fresh.clone());
         fresh

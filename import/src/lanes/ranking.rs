@@ -181,13 +181,16 @@ impl Bounds {
     }
 }
 
+/// How often lanes lie on an axis of a tensor of some role and rank.
+type Form = BTreeMap<(Option<Role>, usize, usize), usize>;
+
 /// A number for each group; groups of one form have the same.
 fn forms(graph: &Graph, lanes: &Lanes) -> Vec<usize> {
     let parameters = parameters(graph);
     let role = |stored: &StoredId| parameters.get(stored).map(|parameter| parameter.role);
-    let mut known: HashMap<BTreeMap<(Option<Role>, usize, usize), usize>, usize> = HashMap::new();
+    let mut known: HashMap<Form, usize> = HashMap::new();
     let of = |group: &Group| {
-        let mut form = BTreeMap::new();
+        let mut form = Form::new();
         for (stored, axis) in &group.sites {
             let rank = graph.stored(*stored).tensor.shape.len();
             *form.entry((role(stored), *axis, rank)).or_insert(0usize) += 1;
