@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{certify, doctor, eval, inspect, prune, runtime, slim, train, verify};
+use crate::commands::{certify, doctor, eval, explain, inspect, prune, runtime, slim, train, verify};
 use crate::shared::Shared;
 
 /// Makes a third-party ONNX network smaller, with evidence of what it kept.
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Verify(verify::Flags),
     /// Measure how robust predictions are, with confidence.
     Certify(certify::Flags),
+    /// Say what a reason means for which something is not cut, and what can be done.
+    Explain(explain::Flags),
     /// Show what this program found on this machine, and what is missing.
     Doctor(doctor::Flags),
     /// Serve one runtime in this process (started by `espalier` itself).
@@ -52,6 +54,7 @@ impl Command {
             Self::Eval(_) => "eval",
             Self::Verify(_) => "verify",
             Self::Certify(_) => "certify",
+            Self::Explain(_) => "explain",
             Self::Doctor(_) => "doctor",
             Self::Runtime(_) => "runtime",
         }

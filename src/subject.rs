@@ -179,8 +179,8 @@ impl Subject {
     pub(crate) fn still_cut(&self, plan: &Plan) -> Plan {
         let mut plan = plan.clone();
         for removal in &mut plan.remove {
-            let stored = self.model.graph.find_stored(&removal.tensor);
-            let slots = stored.and_then(|stored| self.lanes().stored_axis(&self.model.graph, stored, removal.axis));
+            let constant = self.model.graph.find_constant(&removal.tensor);
+            let slots = constant.and_then(|constant| self.lanes().value_axis(constant, removal.axis));
             removal.indices.retain(|&index| slots.is_some_and(|slots| slots.get(index).is_some_and(Option::is_some)));
         }
         plan.remove.retain(|removal| !removal.indices.is_empty());
@@ -270,7 +270,7 @@ impl Reached {
         let counted = if self.partly_counted { " of what is counted, which is not all" } else { "" };
         let groups = match self.small_groups {
             0 => String::new(),
-            n => format!(" ({n} groups keep a larger share, being at the floor of lanes that each keeps: --floor)"),
+            n => format!(" ({n} groups keep a larger share, being at the floor of channels that each keeps: --floor)"),
         };
         format!("asked for {}, reached {name}={:.1}%{counted}{groups}", self.budget, self.share * 100.0)
     }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use support::{Place, torch};
 
-const COMMANDS: [&str; 8] = ["inspect", "prune", "slim", "train", "eval", "verify", "certify", "doctor"];
+const COMMANDS: [&str; 9] = ["inspect", "explain", "prune", "slim", "train", "eval", "verify", "certify", "doctor"];
 
 #[test]
 fn every_help_shows_an_example() {
@@ -47,6 +47,37 @@ fn every_result_is_one_document_with_a_schema() {
     }
     for name in ["found/verify.json", "found/certify.json"] {
         assert!(place.path(name).exists(), "{name}");
+    }
+}
+
+/// Every reason that `inspect` gives has a page.
+#[test]
+fn reasons_are_explained() {
+    let place = Place::new();
+    let list = place.good(&["explain"]);
+    let said = place.json(&["inspect", &place.model("dropout-mask")]);
+    let codes: Vec<&str> = said["pins"].as_array().unwrap().iter().map(|pin| pin["code"].as_str().unwrap()).collect();
+    assert!(codes.contains(&"graph-input"), "{said}");
+    for code in codes {
+        assert!(list.contains(code), "{code} is not in {list}");
+        assert!(place.good(&["explain", code]).starts_with(code));
+    }
+    let unknown = place.refused(&["explain", "no-such-reason"]);
+    assert!(unknown.contains("no-such-reason") && unknown.contains("espalier explain"), "{unknown}");
+}
+
+/// Couplings are drawn so that a terminal of 80 columns shows them.
+#[test]
+fn inspect_is_readable_on_80_columns() {
+    let place = Place::new();
+    for name in ["resnet20", "group-norm-of-one", "gram"] {
+        let text = place.good(&["inspect", &place.model(name)]);
+        let drawn = text.split_once("layers that are cut together").unwrap().1;
+        let longest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(longest <= 80, "{longest} columns: {drawn}");
+        if name == "resnet20" {
+            insta::assert_snapshot!(drawn);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use import::{
     DType, Model, Tensor,
-    graph::{Node, Place, StoredId, Value},
+    graph::{Node, Place, StoredId, StoredTensor, Value},
     proto::{
         onnx::{DataLocation, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, type_proto},
         splice::Later,
@@ -18,7 +18,8 @@ use import::{
 use crate::{
     error::ExportError,
     live,
-    nodes::{along, constant_node, elementwise},
+    nodes::{along, constant_node, elementwise, value_attribute},
+    note::Note,
 };
 
 /// A model being changed.
@@ -34,8 +35,24 @@ pub(crate) struct Changes {
     pub(crate) nodes: BTreeMap<usize, NodeProto>,
     pub(crate) inserted: BTreeMap<Slot, Vec<NodeProto>>,
     pub(crate) tensors: BTreeMap<usize, NewTensor>,
+    /// What stands in for sparse initializers, by their position: all their elements.
+    pub(crate) densified: BTreeMap<usize, TensorProto>,
     pub(crate) declared: Declarations,
     pub(crate) outputs: Vec<ValueInfoProto>,
+}
+
+impl Changes {
+    /// Whether nothing is changed.
+    pub(crate) fn is_empty(&self) -> bool {
+        let declared = &self.declared;
+        let declarations = [&declared.inputs, &declared.outputs, &declared.values];
+        self.nodes.is_empty()
+            && self.inserted.is_empty()
+            && self.tensors.is_empty()
+            && self.densified.is_empty()
+            && self.outputs.is_empty()
+            && declarations.iter().all(|infos| infos.is_empty())
+    }
 }
 
 /// What a stored tensor becomes.
@@ -170,6 +187,22 @@ impl<'a> Draft<'a> {
             && !self.model.graph.nodes.iter().any(captured)
     }
 
+    /// Sparse constants that were changed, and hold all their elements now.
+    pub(crate) fn densified(&self) -> Vec<Note> {
+        let graph = &self.model.graph;
+        let is_changed = |stored: &&StoredTensor| match stored.place {
+            Place::SparseInitializer(index) => self.changes.densified.contains_key(&index),
+            Place::ConstantNode(index) => {
+                let held = |node: &NodeProto| node.tensor("value").is_some();
+                self.changes.nodes.get(&index).is_some_and(held)
+                    && !self.graph().and_then(|graph| graph.node.get(index)).is_some_and(held)
+            }
+            Place::Initializer(_) => false,
+        };
+        let name = |stored: &StoredTensor| graph.value(stored.value).name.clone();
+        graph.stored.iter().filter(is_changed).map(|stored| Note::Densified { tensor: name(stored) }).collect()
+    }
+
     /// The elements of a stored tensor as they are now.
     pub(crate) fn tensor(&self, stored: StoredId) -> Result<Tensor, ExportError> {
         let entry = self.model.graph.stored(stored);
@@ -180,6 +213,9 @@ impl<'a> Draft<'a> {
                 Some(NewTensor::Later(later)) => read(&later.now()),
                 None => Ok(entry.tensor.clone()),
             },
+            Place::SparseInitializer(index) => {
+                self.changes.densified.get(&index).map_or_else(|| Ok(entry.tensor.clone()), read)
+            }
             Place::ConstantNode(index) => {
                 let changed = self.changes.nodes.get(&index).and_then(|it| it.tensor("value"));
                 changed.map_or_else(|| Ok(entry.tensor.clone()), read)
@@ -195,11 +231,15 @@ impl<'a> Draft<'a> {
                 let new = with_elements(&graph.initializer[index], tensor);
                 self.changes.tensors.insert(index, NewTensor::Made(new));
             }
+            Place::SparseInitializer(index) => {
+                let new = tensor.to_proto(self.model.graph.stored_name(stored));
+                self.changes.densified.insert(index, new);
+            }
             Place::ConstantNode(index) => {
                 let node = self.changes.nodes.entry(index).or_insert_with(|| graph.node[index].clone());
-                let value = node.attribute.iter_mut().find_map(|it| it.t.as_deref_mut());
-                if let Some(value) = value {
-                    *value = with_elements(value, tensor);
+                match node.attribute.iter_mut().find_map(|it| it.t.as_deref_mut()) {
+                    Some(value) => *value = with_elements(value, tensor),
+                    None => node.attribute = vec![value_attribute(self.model.graph.stored_name(stored), tensor)],
                 }
             }
         }

@@ -76,6 +76,17 @@ pub enum ExportError {
         /// The node's position in the file.
         node: usize,
     },
+    /// A constant that the cut would change cannot be worked out.
+    #[error(
+        "{node} reads `{value}`, which is made from weights in a way that a cut would change and this program cannot \
+         work out; keep those weights with --keep, or simplify the model first"
+    )]
+    Uncomputed {
+        /// The reading node.
+        node: String,
+        /// What it reads.
+        value: String,
+    },
     /// A masked twin cannot be made.
     #[error(
         "{node} reads removed lanes against a computed weight, which cannot be checked in operator set {opset}; \

@@ -10,15 +10,18 @@ mod draft;
 mod error;
 mod live;
 mod nodes;
+mod note;
 mod output;
 mod places;
 mod settle;
 mod tapped;
 mod tensors;
 pub mod twin;
+mod unnamed;
 
 pub use cut::{CutAxis, SlimFile, cut};
 pub use error::ExportError;
+pub use note::Note;
 pub use tapped::write_tapped;
 pub use tensors::Tensors;
 pub use twin::{Form, Part, Tap, Twin, TwinFiles, twin};

@@ -57,10 +57,19 @@ pub(crate) fn int_attribute(name: &str, value: i64) -> AttributeProto {
     AttributeProto { i: Some(value), ..attribute(name, AttributeType::Int) }
 }
 
+/// A list of integers as an attribute.
+pub(crate) fn ints_attribute(name: &str, values: Vec<i64>) -> AttributeProto {
+    AttributeProto { ints: values, ..attribute(name, AttributeType::Ints) }
+}
+
 /// A node that holds a tensor.
 pub(crate) fn constant_node(name: &str, tensor: &Tensor) -> NodeProto {
     let mut node = simple_node("Constant", &[], &[name]);
-    node.attribute
-        .push(AttributeProto { t: Some(Box::new(tensor.to_proto(name))), ..attribute("value", AttributeType::Tensor) });
+    node.attribute.push(value_attribute(name, tensor));
     node
+}
+
+/// What a Constant node holds.
+pub(crate) fn value_attribute(name: &str, tensor: &Tensor) -> AttributeProto {
+    AttributeProto { t: Some(Box::new(tensor.to_proto(name))), ..attribute("value", AttributeType::Tensor) }
 }

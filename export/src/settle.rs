@@ -26,20 +26,21 @@ pub(crate) fn settle(draft: Draft<'_>, lossy: bool) -> Result<Spliced, ExportErr
     Ok(edits.splice(&draft.model.file.bytes)?)
 }
 
-/// Names of values that were read before the changes and are not after.
-struct Dead(BTreeSet<Bytes>);
+/// Names of values that nothing reads after the changes: those that something read before, and those of new nodes.
+pub(crate) struct Dead(BTreeSet<Bytes>);
 
 impl Dead {
-    fn after(graph: &GraphProto, changes: &Changes) -> Self {
+    pub(crate) fn after(graph: &GraphProto, changes: &Changes) -> Self {
         let before = live::live(graph.node.iter().collect(), graph.output.iter());
         let now = |(index, node)| changes.nodes.get(&index).unwrap_or(node);
         let nodes = graph.node.iter().enumerate().map(now);
         let nodes = nodes.chain(changes.inserted.values().flatten()).collect();
         let after = live::live(nodes, graph.output.iter().chain(&changes.outputs));
-        Self(before.difference(&after).cloned().collect())
+        let made = changes.inserted.values().flatten().flat_map(|node| &node.output);
+        Self(before.iter().chain(made).filter(|&name| !after.contains(name)).cloned().collect())
     }
 
-    fn has(&self, name: &[u8]) -> bool {
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
         self.0.contains(name)
     }
 
@@ -78,7 +79,7 @@ fn apply(changes: Changes, graph: &GraphProto, dead: &Dead, edits: &mut Edits) {
         }
     }
     for ((index, _), nodes) in changes.inserted {
-        for node in nodes {
+        for node in nodes.into_iter().filter(|node| !dead.takes(node)) {
             if index < graph.node.len() {
                 edits.insert(NODE, index, node);
             } else {
@@ -93,6 +94,12 @@ fn apply(changes: Changes, graph: &GraphProto, dead: &Dead, edits: &mut Edits) {
         match tensor {
             NewTensor::Made(tensor) => edits.replace(INITIALIZER, index, tensor),
             NewTensor::Later(tensor) => edits.replace_later(index, tensor),
+        }
+    }
+    for (index, tensor) in changes.densified {
+        edits.remove(SPARSE_INITIALIZER, index);
+        if !dead.has(tensor.name()) {
+            edits.append(INITIALIZER, tensor);
         }
     }
     for (field, infos) in

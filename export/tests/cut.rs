@@ -3,7 +3,7 @@
 
 mod support;
 
-use export::{ExportError, Tensors, cut};
+use export::{ExportError, Note, Tensors, cut};
 use fixtures::models::small;
 use import::{
     Model, Tensor,
@@ -116,4 +116,30 @@ fn the_slim_file_is_written_whole() {
     slim.write(&case.model, &path).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), slim.to_bytes());
     assert!(slim.write(&case.model, &folder.path().join("no/slim.onnx")).is_err());
+}
+
+/// What the slim file says otherwise is told: computed weights that are stored now, sparse constants, names.
+#[test]
+fn what_is_said_otherwise_is_told() {
+    let coupling = |wanted: &str| {
+        let (name, bytes) = small::couplings().into_iter().find(|(name, _)| *name == wanted).unwrap();
+        let case = Case::new(name, bytes);
+        let plan = case.plan(&case.half(1), false);
+        let slim = cut(&case.model, &case.lanes, &plan, &Tensors::default(), false).unwrap();
+        let operators = Model::from_bytes(slim.to_bytes()).unwrap().graph.nodes;
+        let operators: Vec<String> = operators.into_iter().map(|node| node.op).collect();
+        (slim.notes, operators, slim.record)
+    };
+    let (notes, operators, record) = coupling("standardised-weight");
+    assert!(matches!(&notes[..], [Note::Frozen { elements: 180, .. }]), "{notes:?}");
+    assert!(!operators.contains(&"ReduceMean".to_owned()), "{operators:?}");
+    assert!(record.iter().all(|cut| cut.tensor != "raw.weight"), "{record:?}");
+    let (notes, _, record) = coupling("sparse-bias");
+    assert_eq!(notes, [Note::Densified { tensor: "sparse.bias".to_owned() }]);
+    assert!(record.iter().any(|cut| cut.tensor == "sparse.bias"), "{record:?}");
+    let (notes, _, _) = coupling("split-unnamed");
+    assert!(matches!(&notes[..], [Note::Named { outputs: 1, .. }]), "{notes:?}");
+    let (notes, operators, _) = coupling("summed-weight");
+    assert_eq!(notes, []);
+    assert!(operators.contains(&"Add".to_owned()), "{operators:?}");
 }

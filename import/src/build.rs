@@ -8,14 +8,14 @@ use crate::graph::{
     Code, Content, Dim, FOLD_LIMIT, Graph, Instead, Node, NodeId, Origin, Place, Refusal, RowId, Shape, StoredId,
     StoredTensor, Symbols, Value, ValueId,
 };
-use crate::ops::BatchConstant;
-use crate::ops::{self, Fact, FoldView, InferView};
+use crate::ops::{self, BatchConstant, Constant, Fact, FoldView, InferView};
 use crate::proto::ModelFile;
 use crate::proto::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto,
     tensor_shape_proto::{Dimension, dimension},
     text, type_proto,
 };
+use crate::sparse;
 use crate::tensor::{DType, MOST_AXES, Tensor, TensorError};
 
 /// The name of a freed batch axis.
@@ -113,6 +113,8 @@ struct Builder<'a> {
     declared: HashMap<Bytes, &'a TypeProto>,
     /// Domain and name of the model's own functions, which come before the standard's operators of that name.
     functions: HashSet<(String, String)>,
+    /// Positions of the nodes that hold a tensor instead of computing.
+    constants: HashSet<usize>,
     refusals: Vec<Refusal>,
     declared_batch: Option<i64>,
     batch_constants: Vec<BatchConstant>,
@@ -130,6 +132,7 @@ impl<'a> Builder<'a> {
             stored: Vec::new(),
             opsets: opsets(&file.proto),
             symbols: Symbols::default(),
+            sizes_given: !sizes.named.is_empty() || !sizes.shapes.is_empty(),
         };
         Self {
             file,
@@ -145,6 +148,7 @@ impl<'a> Builder<'a> {
                 .iter()
                 .map(|f| (domain_of(&f.domain), text(&f.name).into_owned()))
                 .collect(),
+            constants: HashSet::new(),
             refusals: Vec::new(),
             declared_batch: None,
             batch_constants: Vec::new(),
@@ -162,15 +166,21 @@ impl<'a> Builder<'a> {
             let tensor = Tensor::from_proto(proto, self.file.folder())?;
             self.store(name, Place::Initializer(index), tensor)?;
         }
-        for sparse in &self.proto.sparse_initializer {
+        for (index, sparse) in self.proto.sparse_initializer.iter().enumerate() {
             let Some(values) = &sparse.values else { continue };
-            self.unread(&values.name.clone().unwrap_or_default(), values, &sparse.dims)?;
+            let name = values.name.clone().unwrap_or_default();
+            let tensor = if holds_text(values) { None } else { sparse::dense(sparse, self.file.folder())? };
+            match tensor {
+                Some(tensor) => self.store(name, Place::SparseInitializer(index), tensor)?,
+                None => self.unread(&name, values, &sparse.dims)?,
+            }
         }
         for (index, node) in self.proto.node.iter().enumerate() {
-            let Some(proto) = self.constant_value(node) else { continue };
             let Some(name) = node.output.first() else { continue };
-            let tensor = Tensor::from_proto(proto, self.file.folder())?;
-            self.store(name.clone(), Place::ConstantNode(index), tensor)?;
+            if let Some(tensor) = self.constant_value(node)? {
+                self.constants.insert(index);
+                self.store(name.clone(), Place::ConstantNode(index), tensor)?;
+            }
         }
         Ok(())
     }
@@ -314,7 +324,7 @@ impl<'a> Builder<'a> {
             let id = NodeId(self.graph.nodes.len() as u32);
             let node = self.resolve(index, proto, id)?;
             self.graph.nodes.push(node);
-            if self.constant_value(proto).is_none() {
+            if !self.constants.contains(&index) {
                 self.infer(id);
             }
         }
@@ -331,7 +341,7 @@ impl<'a> Builder<'a> {
         for (position, name) in proto.output.iter().enumerate() {
             outputs.push(match name.is_empty() {
                 true => None,
-                false if self.constant_value(proto).is_some() => self.names.get(name).copied(),
+                false if self.constants.contains(&index) => self.names.get(name).copied(),
                 false => Some(self.define(name, Origin::Node(id, position))?),
             });
         }
@@ -402,8 +412,15 @@ impl<'a> Builder<'a> {
     }
 
     /// The tensor that a node holds instead of computing.
-    fn constant_value(&self, node: &'a NodeProto) -> Option<&'a TensorProto> {
-        ops::constant_value(node).filter(|value| !holds_text(value) && !self.is_function(node))
+    fn constant_value(&self, node: &NodeProto) -> Result<Option<Tensor>, BuildError> {
+        let folder = self.file.folder();
+        Ok(match ops::constant_value(node).filter(|_| !self.is_function(node)) {
+            Some(Constant::Dense(value)) if !holds_text(value) => Some(Tensor::from_proto(value, folder)?),
+            Some(Constant::Sparse(value)) if !value.values.as_ref().is_some_and(holds_text) => {
+                sparse::dense(value, folder)?
+            }
+            _ => None,
+        })
     }
 
     fn infer(&mut self, id: NodeId) {

@@ -3,11 +3,12 @@
 //! Each of these knows only what stands above it in this list:
 //!
 //! - [`proto`]: the file format: messages, byte ranges, splicing.
-//! - [`tensor`]: elements of constants; [`external`]: data files beside a model.
+//! - [`tensor`]: elements of constants; `sparse`: those that list few of them; [`external`]: data files beside a model.
 //! - [`graph`]: values with types, shapes and known contents; nodes in order. Pure data.
 //! - `labels`: which indices of axes go together, for lane rules to work on.
+//! - [`reasons`]: what each reason means for which something is not cut.
 //! - [`ops`]: the operator table, one file per operator family.
-//! - `channels`: which axis of an input holds them.
+//! - `channels`: which axis of an input holds them; `compute`: elements of what is made from constants.
 //! - `build`: from messages to a graph, by the table.
 //! - `inline`: functions and known branches written out in place.
 //! - [`lanes`]: which indices of which axes are cut together, what is pinned and why, what each costs.
@@ -16,6 +17,7 @@
 pub mod batch;
 mod build;
 mod channels;
+mod compute;
 pub mod external;
 pub mod graph;
 mod inline;
@@ -24,10 +26,13 @@ pub mod lanes;
 mod model;
 pub mod ops;
 pub mod proto;
+pub mod reasons;
+mod sparse;
 pub mod tensor;
 
 pub use build::{BuildError, InputSizes};
 pub use channels::{channel_axis, is_series};
+pub use compute::compute;
 pub use graph::Graph;
 pub use inline::{InlineError, Inlined};
 pub use model::{ImportError, Model};

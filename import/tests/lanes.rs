@@ -248,7 +248,7 @@ fn a_floor_that_leaves_nothing_to_cut_is_named() {
     };
     for budget in ["channels=50%", "macs=50%"] {
         let said = refused(budget);
-        assert!(said.contains("--floor") && said.contains("12 lanes"), "{said}");
+        assert!(said.contains("--floor") && said.contains("12 channels"), "{said}");
     }
 }
 

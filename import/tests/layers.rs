@@ -10,8 +10,10 @@ use std::path::Path;
 use fixtures::arrows::{Module, arrows, circle, modules, uses};
 
 /// Modules from the lowest up, as `lib.rs` lists them: each may know those before it.
-const LAYERS: [&str; 12] =
-    ["proto", "tensor", "external", "graph", "labels", "ops", "channels", "build", "inline", "lanes", "model", "batch"];
+const LAYERS: [&str; 15] = [
+    "proto", "tensor", "sparse", "external", "graph", "labels", "reasons", "ops", "channels", "compute", "build",
+    "inline", "lanes", "model", "batch",
+];
 
 fn sources() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use fixtures::models::{Builder, Conv, Dim, Init, Layers, int, small};
-use import::Model;
 use import::lanes::{Lanes, PinCode};
+use import::proto::ModelFile;
 use import::proto::onnx::{AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use import::{InputSizes, Model};
 use prost::Message;
 
 fn lanes_of(bytes: Vec<u8>) -> Lanes {
@@ -31,7 +32,7 @@ type ExpectedPin = (&'static str, PinCode, &'static str);
 fn each_place_pins_what_it_touches_and_no_more() {
     let stem = "stem.conv.weight";
     let expected: [(&str, &[usize], Option<ExpectedPin>); 14] = [
-        ("count-as-scale", &[6], Some((stem, PinCode::Counted, "Div"))),
+        ("count-as-scale", &[6, 8], None),
         ("count-as-bound", &[6, 8], None),
         ("count-as-target", &[4, 6], None),
         ("count-as-bias", &[6, 8, 10], None),
@@ -48,14 +49,60 @@ fn each_place_pins_what_it_touches_and_no_more() {
     ];
     let places = small::places();
     assert_eq!(places.len(), expected.len());
-    for ((name, bytes), (expected_name, sizes, pin)) in places.into_iter().zip(expected) {
-        let lanes = lanes_of(bytes);
-        assert_eq!(name, expected_name);
-        assert_eq!(group_sizes(&lanes), sizes, "{name}: {:?}", lanes.pins);
-        if let Some((weight, code, place)) = pin {
-            let found = pinned(&lanes, weight);
-            assert!(found.iter().any(|(c, p)| *c == code && p.starts_with(place)), "{name}: {found:?}");
-        }
+    places.into_iter().zip(expected).for_each(|((name, bytes), expected)| check(name, bytes, expected));
+}
+
+/// What becomes of eight channels (`stem`), six (`after`) and those between, by how they hang together: the sizes of the
+/// groups that are cut. A weight that is not cut names the reason.
+#[test]
+fn each_coupling_is_cut_or_says_why() {
+    let stem = "stem.conv.weight";
+    let expected: [(&str, &[usize], Option<ExpectedPin>); 31] = [
+        ("standardised-weight", &[6, 8, 10], None),
+        ("weight-norm", &[6, 8, 10], None),
+        ("spectral-norm", &[6, 8, 10], None),
+        ("summed-weight", &[6, 8, 10], None),
+        ("filled-weight", &[6, 8, 10], None),
+        ("sparse-bias", &[6, 8, 10], None),
+        ("layer-norm", &[6, 8], None),
+        ("layer-norm-by-hand", &[6, 8], None),
+        ("global-response", &[6, 8], None),
+        ("group-norm-of-one", &[6, 8], None),
+        ("group-norm", &[4, 6], None),
+        ("group-norm-of-all", &[6, 8], None),
+        ("mean-over-channels", &[6, 8], None),
+        ("largest-over-channels", &[6, 8], None),
+        ("norm-over-channels", &[6, 8], None),
+        ("softmax-over-channels", &[6, 8], None),
+        ("every-second", &[4, 4, 6], None),
+        ("one-channel-slices", &[6], Some((stem, PinCode::WholeAxis, "Slice"))),
+        ("negative-pads", &[3, 5, 6], None),
+        ("maxout", &[4, 6], None),
+        ("split-unnamed", &[3, 6], None),
+        ("siamese", &[6, 8], None),
+        ("layer-scale", &[6, 8, 10], None),
+        ("matmul-vector", &[6, 8], None),
+        ("matmul-batched", &[6, 8, 10], None),
+        ("attention-heads", &[4, 6, 8, 8], None),
+        ("channel-shuffle", &[4, 6], None),
+        ("channel-order", &[6, 8], None),
+        ("pixels-by-hand", &[2, 6], None),
+        ("space-by-hand", &[6, 8], None),
+        ("grouped-residual", &[2], None),
+    ];
+    let couplings = small::couplings();
+    assert_eq!(couplings.len(), expected.len());
+    couplings.into_iter().zip(expected).for_each(|((name, bytes), expected)| check(name, bytes, expected));
+}
+
+/// Holds a network to the groups that are expected of it, and to the reason why a weight is in none.
+fn check(name: &str, bytes: Vec<u8>, (expected_name, sizes, pin): (&str, &[usize], Option<ExpectedPin>)) {
+    let lanes = lanes_of(bytes);
+    assert_eq!(name, expected_name);
+    assert_eq!(group_sizes(&lanes), sizes, "{name}: {:?}", lanes.pins);
+    if let Some((weight, code, place)) = pin {
+        let found = pinned(&lanes, weight);
+        assert!(found.iter().any(|(c, p)| *c == code && p.starts_with(place)), "{name}: {found:?}");
     }
 }
 
@@ -172,4 +219,16 @@ fn a_value_that_nobody_makes_is_not_left_out() {
     let lanes = lanes_of(net.finish());
     assert!(lanes.lanes.is_empty());
     assert_ne!(pinned(&lanes, "first"), []);
+}
+
+/// A number that counts lanes and sizes that the file leaves open is another one at other sizes.
+#[test]
+fn a_number_is_not_kept_where_its_sizes_were_given() {
+    let count_as_scale = || small::places().into_iter().find(|(name, _)| *name == "count-as-scale").unwrap().1;
+    assert_eq!(group_sizes(&lanes_of(count_as_scale())), [6, 8]);
+    let sizes = InputSizes { named: [("batch".to_owned(), 2)].into(), ..InputSizes::default() };
+    let file = ModelFile::from_bytes(count_as_scale().into()).unwrap();
+    let lanes = Lanes::of(&Model::from_file(file, &sizes).unwrap().graph, &[]);
+    assert_eq!(group_sizes(&lanes), [6]);
+    assert_eq!(pinned(&lanes, "stem.conv.weight")[0].0, PinCode::Counted);
 }

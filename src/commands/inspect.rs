@@ -13,7 +13,6 @@ use serde::Serialize;
 use super::context::Context;
 use crate::numbers::bytes;
 use crate::output::Outcome;
-use crate::report::grid;
 use crate::settings::{Settings, flags};
 use crate::subject::{Cost, Subject};
 
@@ -49,7 +48,7 @@ struct Found {
     #[serde(skip_serializing_if = "Option::is_none")]
     inlined: Option<String>,
     cost: Cost,
-    /// Lanes that every group keeps at least.
+    /// Channels that every group keeps at least.
     floor: usize,
     /// Share of the MACs that is left when every group keeps only those.
     least_macs: f64,
@@ -69,6 +68,10 @@ struct Shown {
 struct ShownGroup {
     name: String,
     lanes: usize,
+    /// Share of the network's MACs that some of its lanes take part in.
+    macs: f64,
+    /// The layers whose tensors lose elements together, by the names of those tensors.
+    layers: Vec<String>,
     /// Stored tensors and axes that lose elements together.
     sites: Vec<(String, usize)>,
 }
@@ -110,7 +113,7 @@ impl Found {
             floor,
             least_macs: least_macs(lanes, floor),
             whole: subject.why_whole(),
-            groups: lanes.groups.iter().map(|group| ShownGroup::of(graph, group)).collect(),
+            groups: groups(graph, lanes),
             pins: lanes.pins.iter().map(ShownPin::of).collect(),
         }
     }
@@ -129,7 +132,7 @@ impl Found {
             bytes(self.cost.bytes),
         ));
         text.push_str(&format!(
-            "  least {:.1} % of the MACs, with {} lanes left in every group (the floor; --floor of slim and prune)\n",
+            "  least {:.1} % of the MACs, with {} channels left in every group (the floor; --floor of slim and prune)\n",
             self.least_macs * 100.0,
             self.floor
         ));
@@ -145,25 +148,81 @@ impl Found {
         if let Some(reason) = &self.whole {
             return format!("Nothing can be cut: {reason}.\n");
         }
-        let rows: Vec<[String; 3]> = self
-            .groups
-            .iter()
-            .map(|group| [group.name.clone(), group.lanes.to_string(), group.sites.len().to_string()])
-            .collect();
-        grid(&["group (its first tensor)", "lanes", "tensors"], &rows)
+        let mut text = format!("\n{:>5} {:>6} {:<BAR$}  layers that are cut together\n", "lanes", "MACs", "");
+        for group in &self.groups {
+            let share = format!("{:.1} %", group.macs * 100.0);
+            let made_of = listed(&group.layers, WIDE - LAYERS_FROM);
+            text.push_str(&format!("{:>5} {share:>6} {:<BAR$}  {made_of}\n", group.lanes, bar(group.macs)));
+        }
+        text
     }
 
+    /// What stays whole, by the place that gives the reason.
     fn pins_text(&self) -> String {
-        let rows: Vec<[String; 4]> = self
-            .pins
-            .iter()
-            .map(|pin| {
-                let axis = format!("{} of axis {}", pin.count, pin.axis);
-                [pin.tensor.clone(), axis, pin.code.to_owned(), pin.place.clone()]
-            })
-            .collect();
-        if rows.is_empty() { String::new() } else { grid(&["pinned tensor", "indices", "reason", "at"], &rows) }
+        let mut by_place: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+        for pin in &self.pins {
+            let places = by_place.entry((pin.code, &pin.place)).or_default();
+            places.push(format!("{} axis {} ({})", pin.tensor, pin.axis, pin.count));
+        }
+        if by_place.is_empty() {
+            return String::new();
+        }
+        let mut text = "\nstays whole, with the reason and the place that gives it:\n".to_owned();
+        for ((code, place), tensors) in by_place {
+            let at = if place.is_empty() { String::new() } else { format!(" at {place}") };
+            text.push_str(&format!("  {code}{at}\n    {}\n", listed(&tensors, WIDE - 4)));
+        }
+        text.push_str("`espalier explain REASON` says what a reason means and what can be done.\n");
+        text
     }
+}
+
+/// Columns that a terminal has at least.
+const WIDE: usize = 80;
+/// Columns of a bar that stands for all.
+const BAR: usize = 12;
+/// Columns before the layers of a group.
+const LAYERS_FROM: usize = 5 + 1 + 6 + 1 + BAR + 2;
+
+/// A bar as long as a share; anything at all is seen.
+fn bar(share: f64) -> String {
+    let full = (share * BAR as f64).round() as usize;
+    if full == 0 && share > 0.0 { "▏".to_owned() } else { "█".repeat(full.min(BAR)) }
+}
+
+/// As many names as fit into so many columns, and how many more there are. A first name that is too long loses its start.
+fn listed(names: &[String], width: usize) -> String {
+    let rest = |shown: usize| match names.len() - shown {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let shown = (1..=names.len()).rev().find(|&shown| columns(&names[..shown].join(", ")) + rest(shown).len() <= width);
+    match (shown, names.first()) {
+        (Some(shown), _) => format!("{}{}", names[..shown].join(", "), rest(shown)),
+        (None, Some(first)) => {
+            let rest = rest(1);
+            let left = width.saturating_sub(rest.len() + 1);
+            let start = columns(first).saturating_sub(left);
+            format!("…{}{rest}", first.chars().skip(start).collect::<String>())
+        }
+        (None, None) => String::new(),
+    }
+}
+
+fn columns(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Groups, the most expensive first.
+fn groups(graph: &Graph, lanes: &Lanes) -> Vec<ShownGroup> {
+    let mut groups: Vec<ShownGroup> = lanes.groups.iter().map(|group| ShownGroup::of(graph, lanes, group)).collect();
+    groups.sort_by(|a, b| b.macs.total_cmp(&a.macs));
+    groups
+}
+
+/// The layer that a stored tensor belongs to, as exporters name them: `conv1` of `conv1.weight`.
+fn layer_of(tensor: &str) -> &str {
+    tensor.rsplit_once('.').map_or(tensor, |(layer, _)| layer)
 }
 
 impl Shown {
@@ -181,9 +240,20 @@ impl Shown {
 }
 
 impl ShownGroup {
-    fn of(graph: &Graph, group: &Group) -> Self {
+    fn of(graph: &Graph, lanes: &Lanes, group: &Group) -> Self {
         let sites = group.sites.iter().map(|&(stored, axis)| (graph.stored_name(stored).to_owned(), axis));
-        Self { name: group.name.clone(), lanes: group.lanes.len(), sites: sites.collect() }
+        let mut kept = vec![1.0; lanes.lanes.len()];
+        let all = lanes.cost.macs(&kept);
+        group.lanes.iter().for_each(|lane| kept[lane.0 as usize] = 0.0);
+        let macs = 1.0 - lanes.cost.macs(&kept) / all.max(1.0);
+        let sites: Vec<(String, usize)> = sites.collect();
+        let mut layers: Vec<String> = vec![layer_of(&group.name).to_owned()];
+        for (tensor, _) in &sites {
+            if !layers.iter().any(|layer| layer == layer_of(tensor)) {
+                layers.push(layer_of(tensor).to_owned());
+            }
+        }
+        Self { name: group.name.clone(), lanes: group.lanes.len(), macs, layers, sites }
     }
 }
 
@@ -203,11 +273,11 @@ fn domain_name(domain: &str) -> String {
     if domain.is_empty() { "ai.onnx".to_owned() } else { domain.to_owned() }
 }
 
-/// The share of the MACs that is left when every group keeps `floor` lanes.
+/// The share of the MACs that is left when every group keeps `floor` channels.
 fn least_macs(lanes: &Lanes, floor: usize) -> f64 {
     let all = vec![1.0; lanes.lanes.len()];
     let mut least = vec![0.0; lanes.lanes.len()];
-    for lane in lanes.groups.iter().flat_map(|group| group.lanes.iter().take(floor.max(1))) {
+    for lane in lanes.groups.iter().flat_map(|group| group.lanes.iter().take(group.least(floor))) {
         least[lane.0 as usize] = 1.0;
     }
     lanes.cost.macs(&least) / lanes.cost.macs(&all).max(1.0)

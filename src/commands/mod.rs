@@ -4,6 +4,7 @@ pub(crate) mod certify;
 mod context;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod explain;
 pub(crate) mod inspect;
 pub(crate) mod prune;
 pub(crate) mod runtime;
@@ -45,6 +46,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Eval(flags) => eval::run(&context, &flags),
         Command::Verify(flags) => verify::run(&context, &flags),
         Command::Certify(flags) => certify::run(&context, &flags),
+        Command::Explain(flags) => explain::run(&context, &flags),
         Command::Doctor(flags) => doctor::run(&context, &flags),
         Command::Runtime(flags) => runtime::run(&flags),
     }

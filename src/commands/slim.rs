@@ -75,6 +75,8 @@ struct Done {
     twin: TwinReport,
     /// What was to be cut and is left whole.
     left: Vec<Left>,
+    /// What the slim file says otherwise, beside what was cut.
+    notes: Vec<String>,
 }
 
 pub(super) fn run(context: &Context, flags: &Flags) -> Result<Outcome> {
@@ -188,6 +190,7 @@ impl Done {
             removed: kept.0.len() - kept.count(),
             twin: exact.report,
             left: exact.left,
+            notes: slim.notes.iter().map(ToString::to_string).collect(),
         })
     }
 
@@ -197,6 +200,7 @@ impl Done {
         self.budgets.iter().for_each(|budget| text.push_str(&format!("{}\n", budget.line())));
         dense.caveat().iter().for_each(|caveat| text.push_str(&format!("{caveat}\n")));
         self.left.iter().for_each(|left| text.push_str(&format!("{}\n", left.line())));
+        self.notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
         text.push_str(&format!("removed {} of {} lanes\n", self.removed, self.lanes));
         text.push_str(&format!("{}\nwrote {}\n", gate::line(&self.twin), self.out.display()));
         text

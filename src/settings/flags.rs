@@ -215,7 +215,7 @@ pub(crate) struct Widths {
     /// The same share of every group, the best lanes of all, those within a band, or the best of all groups of one form.
     #[arg(long, value_parser = ["uniform", "global", "banded", "isomorphic"])]
     pub(crate) allocation: Option<String>,
-    /// Lanes that every group keeps at least.
+    /// Channels that every group keeps at least.
     #[arg(long, value_name = "N")]
     pub(crate) floor: Option<usize>,
     /// Bound the lanes of layers by a part of their name, once for each: NAME=16.., NAME=..50% or NAME=25%..75%.

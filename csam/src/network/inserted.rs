@@ -93,6 +93,7 @@ impl Builder<'_> {
             inputs,
             outputs: vec![after],
             readings: Vec::new(),
+            leaving_out: Vec::new(),
             spent: Vec::new(),
             overwrite: false,
         });

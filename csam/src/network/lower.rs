@@ -9,6 +9,7 @@ use import::{Graph, Model};
 use tch::{Device, Tensor, no_grad};
 
 use super::inserted::Inserted;
+use super::leaving_out::LeavingOut;
 use super::masks::Reading;
 use super::op::{Frame, Inputs, Op};
 use super::ops::{self, Row};
@@ -112,6 +113,7 @@ impl<'a> Builder<'a> {
         };
         builder.hold_stored()?;
         let mut readings = readings(lanes, options.device)?;
+        let mut leaving_out = leaving_out(graph, lanes, options.device)?;
         let unnormalised = if options.trainable && options.normalise_folded && options.at_once.is_none() {
             survey::unnormalised(graph, &trunk.values)
         } else {
@@ -135,7 +137,7 @@ impl<'a> Builder<'a> {
             {
                 continue;
             }
-            builder.push(node, op, read);
+            builder.push(node, op, read, leaving_out.remove(&id).unwrap_or_default());
             if unnormalised.contains(&id) {
                 builder.normalise(node)?;
             }
@@ -206,11 +208,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn push(&mut self, node: &Node, op: Box<dyn Op>, readings: Vec<Reading>) {
+    fn push(&mut self, node: &Node, op: Box<dyn Op>, readings: Vec<Reading>, leaving_out: Vec<LeavingOut>) {
         let outputs: Vec<Option<usize>> =
             node.outputs.iter().map(|value| value.map(|value| value.0 as usize)).collect();
         let inputs = node.inputs.iter().map(|&value| self.source(value)).collect();
-        self.add(Step { name: node.to_string(), op, inputs, outputs, readings, spent: Vec::new(), overwrite: false });
+        let (name, spent) = (node.to_string(), Vec::new());
+        self.add(Step { name, op, inputs, outputs, readings, leaving_out, spent, overwrite: false });
     }
 
     /// Adds a step and remembers what it makes.
@@ -254,6 +257,24 @@ fn readings(lanes: Option<&Lanes>, device: Device) -> Result<HashMap<NodeId, Vec
     for (position, reader) in lanes.readers.iter().enumerate() {
         if let Some(reading) = Reading::of(position, reader, lanes.lanes.len(), device)? {
             found.entry(reader.node).or_default().push(reading);
+        }
+    }
+    Ok(found)
+}
+
+/// How each node works on lanes as a whole.
+fn leaving_out(
+    graph: &Graph,
+    lanes: Option<&Lanes>,
+    device: Device,
+) -> Result<HashMap<NodeId, Vec<LeavingOut>>, NetworkError> {
+    let mut found: HashMap<NodeId, Vec<LeavingOut>> = HashMap::new();
+    let Some(lanes) = lanes else { return Ok(found) };
+    for place in &lanes.summaries {
+        let node = graph.node(place.node);
+        let rank = node.input(0).and_then(|data| graph.value(data).shape.as_ref()).map_or(0, Vec::len);
+        if let Some(left) = LeavingOut::of(node, rank, place, lanes.lanes.len(), device)? {
+            found.entry(place.node).or_default().push(left);
         }
     }
     Ok(found)

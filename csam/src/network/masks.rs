@@ -54,7 +54,7 @@ impl Reading {
     /// Masks the weight among a node's inputs, and says what the removed part adds to the output.
     pub(super) fn apply(&self, op: &dyn Op, masked: &Masked, inputs: &mut [Option<Tensor>]) -> Torch<Option<Tensor>> {
         let Some(weight) = inputs.get_mut(self.weight).and_then(Option::as_mut) else { return Ok(None) };
-        let mask = masked.with_one.f_index_select(0, &self.index)?;
+        let mask = masked.per_index(&self.index)?;
         let dense = std::mem::replace(weight, weight.f_mul(&super::op::along(&mask, self.weight_axis, weight.dim())?)?);
         match masked.fill(self.reader).filter(|_| self.fillable) {
             Some(means) => op.fill(&dense.f_sub(weight)?, means).map(Some),
@@ -73,6 +73,11 @@ impl<'a> Masked<'a> {
     pub(super) fn new(masks: &'a Masks) -> Torch<Self> {
         let one = Tensor::f_ones([1], (Kind::Float, masks.lanes.device()))?;
         Ok(Self { with_one: Tensor::f_cat(&[&masks.lanes, &one], 0)?, fills: masks.fills.as_deref() })
+    }
+
+    /// The mask of each index of an axis; `index` names a lane, or the place after the last for an index without one.
+    pub(super) fn per_index(&self, index: &Tensor) -> Torch<Tensor> {
+        self.with_one.f_index_select(0, index)
     }
 
     fn fill(&self, reader: usize) -> Option<&'a Tensor> {

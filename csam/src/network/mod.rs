@@ -10,6 +10,7 @@ mod error;
 mod feeds;
 mod fold;
 mod inserted;
+mod leaving_out;
 mod lifetime;
 mod lower;
 mod masks;

@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use super::leaving_out::LeavingOut;
 use super::masks::{Masked, Reading};
 use super::op::{Frame, Inputs, Op, Torch};
 use super::store::Leaf;
@@ -35,6 +36,8 @@ pub(super) struct Step {
     pub(super) outputs: Vec<Option<usize>>,
     /// How it reads lanes.
     pub(super) readings: Vec<Reading>,
+    /// How it works on lanes as a whole.
+    pub(super) leaving_out: Vec<LeavingOut>,
     /// Values that nobody reads after this step.
     pub(super) spent: Vec<usize>,
     /// Whether input 0 is spent here and may be overwritten.
@@ -70,16 +73,23 @@ impl Step {
     ) -> Result<Vec<Tensor>, NetworkError> {
         let failed =
             |source, inputs: &Inputs| NetworkError::Run { node: self.name.clone(), shapes: inputs.show(), source };
-        let mut added = Vec::new();
+        let (mut added, mut factors) = (Vec::new(), Vec::new());
         if let Some(masked) = masked {
             for reading in &self.readings {
                 let fill = reading.apply(self.op.as_ref(), masked, &mut inputs.0);
                 added.extend(fill.map_err(|source| failed(source, inputs))?);
             }
+            for leaving_out in &self.leaving_out {
+                let factor = leaving_out.apply(masked, inputs);
+                factors.extend(factor.map_err(|source| failed(source, inputs))?);
+            }
         }
         let frame = Frame { overwrite: self.overwrite, ..*frame };
         let mut outputs = self.op.run(inputs, &frame).map_err(|source| failed(source, inputs))?;
         if let Some(output) = outputs.first_mut() {
+            for factor in factors {
+                *output = output.f_mul(&factor)?;
+            }
             for fill in added {
                 *output = output.f_add(&fill)?;
             }

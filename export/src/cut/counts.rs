@@ -1,5 +1,6 @@
 //! Attributes and constants that count lanes count those that stay.
 
+use bytes::Bytes;
 use import::{
     DType, Tensor,
     graph::{Dim, Node, Origin, Shape, ValueId},
@@ -59,6 +60,14 @@ fn apply(draft: &mut Draft<'_>, node: &Node, rewrite: Rewrite) -> Result<(), Exp
             set_attribute(draft, node, new);
         }
         Rewrite::Drop(name) => draft.node_mut(node).attribute.retain(|old| text(&old.name) != name),
+        Rewrite::Gather(axis, indices) => {
+            let indices = draft.constant(node, "indices", &Tensor::from_i64(&[indices.len()], &indices)?);
+            let new = draft.node_mut(node);
+            new.op_type = Some(Bytes::from_static(b"Gather"));
+            new.input.truncate(1);
+            new.input.push(Bytes::from(indices));
+            new.attribute = vec![int_attribute("axis", axis as i64)];
+        }
         Rewrite::Input(input, values) => {
             let value = node.input(input).map(|value| draft.model.graph.value(value));
             let dtype = value.and_then(|value| value.dtype).unwrap_or(DType::I64);

@@ -4,6 +4,7 @@
 mod counts;
 mod declared;
 mod fills;
+mod frozen;
 mod slice;
 mod stored;
 
@@ -16,13 +17,24 @@ use import::{
     proto::splice::Spliced,
 };
 
-use crate::{draft::Draft, error::ExportError, output, places::Places, settle::settle, tensors::Tensors};
+use crate::{
+    draft::Draft,
+    error::ExportError,
+    note::Note,
+    output,
+    places::Places,
+    settle::{Dead, settle},
+    tensors::Tensors,
+    unnamed,
+};
 
 /// The slim file, not yet written.
 pub struct SlimFile {
     spliced: Spliced,
     /// Axes of stored tensors that lost indices.
     pub record: Vec<CutAxis>,
+    /// What the file says otherwise, beside that.
+    pub notes: Vec<Note>,
 }
 
 /// What one axis of a stored tensor lost.
@@ -46,29 +58,43 @@ pub struct CutAxis {
 /// # Errors
 /// When the plan does not fit the model, or the file cannot be spliced.
 pub fn cut(model: &Model, lanes: &Lanes, plan: &Plan, tensors: &Tensors, lossy: bool) -> Result<SlimFile, ExportError> {
-    let (draft, record) = slim_draft(model, lanes, plan, tensors)?;
-    Ok(SlimFile { spliced: settle(draft, lossy)?, record })
+    let Slim { draft, record, notes } = Slim::of(model, lanes, plan, tensors)?;
+    Ok(SlimFile { spliced: settle(draft, lossy)?, record, notes })
 }
 
-/// The cut as a draft, and what it took.
-pub(crate) fn slim_draft<'a>(
-    model: &'a Model,
-    lanes: &Lanes,
-    plan: &Plan,
-    tensors: &Tensors,
-) -> Result<(Draft<'a>, Vec<CutAxis>), ExportError> {
-    let places = Places::of(model, lanes, plan)?;
-    let mut draft = Draft::new(model);
-    stored::replace_dense(&mut draft, plan, tensors)?;
-    let biases = fills::biases(&draft, lanes, plan, &places)?;
-    let record = stored::slice(&mut draft, &places)?;
-    stored::replace_slim(&mut draft, plan, tensors, &places)?;
-    for bias in biases {
-        fills::add(&mut draft, &places, bias)?;
+/// The cut as a draft.
+pub(crate) struct Slim<'a> {
+    pub(crate) draft: Draft<'a>,
+    record: Vec<CutAxis>,
+    notes: Vec<Note>,
+}
+
+impl<'a> Slim<'a> {
+    pub(crate) fn of(model: &'a Model, lanes: &Lanes, plan: &Plan, tensors: &Tensors) -> Result<Self, ExportError> {
+        let places = Places::of(model, lanes, plan)?;
+        let mut draft = Draft::new(model);
+        stored::replace_dense(&mut draft, plan, tensors)?;
+        let biases = fills::biases(&draft, lanes, plan, &places)?;
+        let values = frozen::dense_values(&draft, lanes, &places)?;
+        let mut record = stored::slice(&mut draft, &places)?;
+        stored::replace_slim(&mut draft, plan, tensors, &places)?;
+        for bias in biases {
+            fills::add(&mut draft, &places, bias)?;
+        }
+        let frozen = frozen::put(&mut draft, &places, values);
+        counts::rewrite(&mut draft, lanes, &places)?;
+        declared::follow(&mut draft, &places);
+        if let Some(graph) = draft.graph() {
+            let dead = Dead::after(graph, &draft.changes);
+            record.retain(|cut| !dead.has(cut.tensor.as_bytes()));
+        }
+        let mut notes = draft.densified();
+        notes.extend(frozen);
+        if !draft.changes.is_empty() {
+            notes.extend(unnamed::name(&mut draft));
+        }
+        Ok(Self { draft, record, notes })
     }
-    counts::rewrite(&mut draft, lanes, &places)?;
-    declared::follow(&mut draft, &places);
-    Ok((draft, record))
 }
 
 impl SlimFile {

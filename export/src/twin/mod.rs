@@ -14,6 +14,7 @@ mod poison;
 mod random;
 mod scatter;
 mod sizes;
+mod summary;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ use import::{
 };
 
 use crate::{
-    cut::slim_draft, draft::Draft, error::ExportError, output, places::Places, settle::settle, tensors::Tensors,
+    cut::Slim, draft::Draft, error::ExportError, output, places::Places, settle::settle, tensors::Tensors, unnamed,
 };
 
 /// Files that check a slim file; they are run, compared and thrown away. Elements that differ from the model's are made
@@ -130,11 +131,12 @@ pub fn twin(model: &Model, lanes: &Lanes, plan: &Plan, tensors: &Tensors, form: 
     let (mut jittered, _) = self::masked(model, lanes, plan, tensors, &places)?;
     jitter::spread(&mut jittered, form.seed)?;
     let (mut poisoned, _) = self::masked(model, lanes, plan, tensors, &places)?;
-    poison::spread(&mut poisoned, &places, &mask::on_weights(model, lanes), form.seed)?;
-    let (slim, _) = slim_draft(model, lanes, plan, tensors)?;
+    poison::spread(&mut poisoned, lanes, &places, &mask::on_weights(model, lanes), form.seed)?;
+    let slim = Slim::of(model, lanes, plan, tensors)?.draft;
     let shown = Shown::of(model);
     let finish = |mut draft: Draft<'_>, taps: &mut dyn Iterator<Item = (&str, DType)>| {
         random::seed(&mut draft);
+        unnamed::name(&mut draft);
         sizes::declare(&mut draft, &form.sizes);
         taps.for_each(|(name, dtype)| draft.tap(name, Some(dtype)));
         shown.makers.iter().for_each(|(name, dtype)| draft.tap(name, *dtype));
@@ -210,6 +212,7 @@ fn masked<'a>(
             }
         }
     }
+    summary::leave_out(&mut draft, lanes, places)?;
     fill::add(&mut draft, lanes, plan, places)?;
     Ok((draft, taps))
 }

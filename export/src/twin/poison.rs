@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use import::{
     Tensor,
     graph::{StoredId, ValueId},
+    lanes::Lanes,
     tensor::Floats,
 };
 
@@ -16,14 +17,16 @@ const RANGE: (f64, f64) = (0.25, 2.0);
 /// Overwrites what the cut drops from floating-point tensors. `spared` axes of values stay: they hold masks.
 pub(super) fn spread(
     draft: &mut Draft<'_>,
+    lanes: &Lanes,
     places: &Places,
     spared: &HashSet<(ValueId, usize)>,
     seed: u64,
 ) -> Result<(), ExportError> {
+    let held = held(lanes, places);
     for position in 0..draft.model.graph.stored.len() {
         let stored = StoredId(position as u32);
         let value = draft.model.graph.stored(stored).value;
-        if !places.is_cut(value) || !draft.model.graph.stored(stored).tensor.dtype.is_float() {
+        if !places.is_cut(value) || held.contains(&value) || !draft.model.graph.stored(stored).tensor.dtype.is_float() {
             continue;
         }
         let shape = &draft.model.graph.stored(stored).tensor.shape;
@@ -40,6 +43,13 @@ pub(super) fn spread(
         draft.change_later(stored, move |floats| poisoned(floats, &dropped, seed))?;
     }
     Ok(())
+}
+
+/// Values that constants are made from which the cut holds as they were: poison there would spread over all of those.
+fn held(lanes: &Lanes, places: &Places) -> HashSet<ValueId> {
+    let is_cut = |&(value, axis): &(ValueId, usize)| places.on(value, axis).is_some();
+    let frozen = lanes.frozen.iter().filter(|frozen| frozen.sites.iter().any(is_cut));
+    frozen.flat_map(|frozen| frozen.sites.iter().map(|&(value, _)| value)).collect()
 }
 
 /// The tensor with poison wherever an index is dropped on some axis.

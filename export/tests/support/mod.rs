@@ -71,6 +71,7 @@ pub(crate) fn cases() -> Vec<Case> {
         .into_iter()
         .chain(small::places())
         .chain(small::scoped())
+        .chain(small::couplings())
         .map(|(name, bytes)| Case::new(name, bytes));
     let random = (0..12).map(|seed| Case::new(&format!("random {seed}"), random::network(seed)));
     small.chain(random).collect()

@@ -1,5 +1,6 @@
 //! The resolved view of a model's main graph. Pure data: what an operator means is for others to say.
 
+mod codes;
 mod content;
 mod dim;
 mod ids;
@@ -8,6 +9,7 @@ mod node;
 mod refusal;
 mod value;
 
+pub(crate) use codes::codes;
 pub use content::Content;
 pub(crate) use content::FOLD_LIMIT;
 pub(crate) use content::Instead;

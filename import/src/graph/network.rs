@@ -4,7 +4,7 @@ use super::content::Content;
 use super::dim::{Dim, Symbols};
 use super::ids::{NodeId, StoredId, ValueId};
 use super::node::Node;
-use super::value::{StoredTensor, Value};
+use super::value::{Origin, StoredTensor, Value};
 
 /// The main graph with names resolved, types and shapes inferred, constants known.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Graph {
     pub opsets: Vec<(String, i64)>,
     /// Names of unknown sizes.
     pub symbols: Symbols,
+    /// Whether somebody gave sizes that the file leaves open: then it may be run at others too.
+    pub sizes_given: bool,
 }
 
 impl Graph {
@@ -34,6 +36,14 @@ impl Graph {
     /// The node with this id.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
+    }
+
+    /// The node that makes a value.
+    pub fn maker(&self, value: ValueId) -> Option<&Node> {
+        match self.value(value).origin {
+            Origin::Node(node, _) => Some(self.node(node)),
+            _ => None,
+        }
     }
 
     /// The stored tensor with this id.
@@ -70,6 +80,13 @@ impl Graph {
     pub fn find_stored(&self, name: &str) -> Option<StoredId> {
         let found = self.stored.iter().position(|s| self.value(s.value).name == name)?;
         Some(StoredId(found as u32))
+    }
+
+    /// Finds a constant by name: a stored tensor, or what nodes make from constants.
+    pub fn find_constant(&self, name: &str) -> Option<ValueId> {
+        let stored = self.find_stored(name).map(|stored| self.stored(stored).value);
+        let made = || self.values.iter().position(|value| value.constant && value.name == name);
+        stored.or_else(|| Some(ValueId(made()? as u32)))
     }
 
     /// The version imported for a domain.

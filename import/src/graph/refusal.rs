@@ -2,36 +2,24 @@
 
 use std::fmt;
 
+use super::codes::codes;
 use super::node::Node;
 
-/// The kind of a refusal. The text form is stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
-    /// The operator has no row in the table.
-    UnknownOperator,
-    /// The operator has a row, but not for this operator-set version.
-    UnknownRevision,
-    /// Inputs, attributes and shapes contradict each other.
-    Contradiction,
-    /// The row does not cover this use of the operator.
-    UnsupportedForm,
-    /// The node holds subgraphs.
-    ControlFlow,
-    /// The node reads a value that nothing makes.
-    UndefinedInput,
-}
-
-impl Code {
-    /// The stable text form.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownOperator => "unknown-operator",
-            Self::UnknownRevision => "unknown-revision",
-            Self::Contradiction => "contradiction",
-            Self::UnsupportedForm => "unsupported-form",
-            Self::ControlFlow => "control-flow",
-            Self::UndefinedInput => "undefined-input",
-        }
+codes! {
+    /// The kind of a refusal.
+    Code {
+        /// The operator has no row in the table.
+        UnknownOperator = "unknown-operator",
+        /// The operator has a row, but not for this operator-set version.
+        UnknownRevision = "unknown-revision",
+        /// Inputs, attributes and shapes contradict each other.
+        Contradiction = "contradiction",
+        /// The row does not cover this use of the operator.
+        UnsupportedForm = "unsupported-form",
+        /// The node holds subgraphs.
+        ControlFlow = "control-flow",
+        /// The node reads a value that nothing makes.
+        UndefinedInput = "undefined-input",
     }
 }
 

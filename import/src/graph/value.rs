@@ -34,7 +34,7 @@ pub enum Origin {
     Input,
     /// A stored tensor (an initializer, or the output of a Constant node).
     Stored(StoredId),
-    /// Held by the file in a form that is not read as numbers: text, or sparse. It is the same in every run.
+    /// Held by the file in a form that is not read as numbers: text, or sparse and huge. It is the same in every run.
     Unread,
     /// Output number `.1` of a node.
     Node(NodeId, usize),
@@ -58,6 +58,8 @@ pub struct StoredTensor {
 pub enum Place {
     /// `graph.initializer[i]`.
     Initializer(usize),
-    /// The `value` attribute of `graph.node[i]`, a Constant node.
+    /// `graph.sparse_initializer[i]`; here all its elements are held.
+    SparseInitializer(usize),
+    /// The `value` or `sparse_value` attribute of `graph.node[i]`, a Constant node.
     ConstantNode(usize),
 }

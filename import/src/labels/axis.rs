@@ -88,6 +88,12 @@ impl Axis {
         self.0.iter().any(|f| f.labels.is_some())
     }
 
+    /// Whether no label of this axis lies on another axis too.
+    pub(crate) fn holds_whole_blocks(&self) -> bool {
+        let blocks = || self.0.iter().filter_map(|factor| factor.labels.as_ref().map(|(block, _)| block));
+        blocks().all(|block| blocks().filter(|other| Arc::ptr_eq(block, other)).count() == block.extents.len())
+    }
+
     pub(crate) fn extent(&self) -> Option<usize> {
         product(self.0.iter().map(|f| &f.extent))?.extent()
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 
+use crate::graph::codes;
+
 /// A label; labels of one class are cut together. One that may be missing takes no more room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Label(NonZeroU32);
@@ -15,58 +17,37 @@ impl Label {
     }
 }
 
-/// The kind of reason for which lanes are pinned. The text form is stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PinCode {
-    /// The lane reaches an input of the graph.
-    GraphInput,
-    /// The lane reaches an output of the graph.
-    GraphOutput,
-    /// The lane reaches an operator without a row, or one whose row does not cover the use.
-    Opaque,
-    /// The operator mixes lanes in a way that has no exact cut form.
-    NoExactForm,
-    /// A reshape mixes the axis with others.
-    LayoutTooMixed,
-    /// The lane meets a partner that cannot be cut.
-    UncutPartner,
-    /// How many lanes there are is used as a number: in a product, as an output, as a bound.
-    Counted,
-    /// Two computed values are contracted over the lane.
-    ActivationProduct,
-    /// The user asked to keep it.
-    Keep,
-    /// A check found that a cut with it is not exact.
-    GateRefused,
-    /// The lane fills an axis alone; cutting it would leave nothing.
-    WholeAxis,
-    /// Nothing reads the lane.
-    Unread,
-    /// The graph has more indices than labels are kept for.
-    TooLarge,
-    /// Kernel extents and other axes that are structure, not lanes.
-    Structure,
-}
-
-impl PinCode {
-    /// The stable text form.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::GraphInput => "graph-input",
-            Self::GraphOutput => "graph-output",
-            Self::Opaque => "opaque-operator",
-            Self::NoExactForm => "no-exact-form",
-            Self::LayoutTooMixed => "layout-too-mixed",
-            Self::UncutPartner => "uncut-partner",
-            Self::Counted => "counted-as-data",
-            Self::ActivationProduct => "activation-product",
-            Self::Keep => "keep-pattern",
-            Self::GateRefused => "gate-refused",
-            Self::WholeAxis => "whole-axis",
-            Self::Unread => "unread",
-            Self::TooLarge => "too-large",
-            Self::Structure => "structure",
-        }
+codes! {
+    /// The kind of reason for which lanes are pinned.
+    PinCode {
+        /// The lane reaches an input of the graph.
+        GraphInput = "graph-input",
+        /// The lane reaches an output of the graph.
+        GraphOutput = "graph-output",
+        /// The lane reaches an operator without a row, or one whose row does not cover the use.
+        Opaque = "opaque-operator",
+        /// The operator mixes lanes in a way that has no exact cut form.
+        NoExactForm = "no-exact-form",
+        /// A reshape mixes the axis with others.
+        LayoutTooMixed = "layout-too-mixed",
+        /// The lane meets a partner that cannot be cut.
+        UncutPartner = "uncut-partner",
+        /// How many lanes there are is used as a number: as an output, as a bound.
+        Counted = "counted-as-data",
+        /// Two computed values are contracted over the lane.
+        ActivationProduct = "activation-product",
+        /// The user asked to keep it.
+        Keep = "keep-pattern",
+        /// A check found that a cut with it is not exact.
+        GateRefused = "gate-refused",
+        /// The lane fills an axis alone; cutting it would leave nothing.
+        WholeAxis = "whole-axis",
+        /// Nothing reads the lane.
+        Unread = "unread",
+        /// The graph has more indices than labels are kept for.
+        TooLarge = "too-large",
+        /// Kernel extents and other axes that are structure, not lanes.
+        Structure = "structure",
     }
 }
 

@@ -8,8 +8,9 @@ mod label;
 mod view;
 
 pub(crate) use axis::{Axis, Block, LABEL_LIMIT, Layout, Projection, pin};
+
 pub(crate) use counted::{Counted, Site};
 pub(crate) use label::{Label, Labels};
 pub use label::{PinCode, Reason};
-pub use view::LaneView;
-pub(crate) use view::{RawReader, State};
+pub(crate) use view::{Bucket, RawReader, State};
+pub use view::{Frozen, LaneView};

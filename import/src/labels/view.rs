@@ -7,6 +7,7 @@ use super::axis::{Axis, LABEL_LIMIT, Layout, fix, pin, reshape, unite};
 use super::counted::Counted;
 use super::label::{Label, Labels, PinCode, Reason};
 use crate::graph::{Dim, Graph, Node, NodeId, Shape, ValueId};
+use crate::tensor::DType;
 
 /// A place where a node contracts lanes of its data against a weight's read axis.
 #[derive(Clone, Debug)]
@@ -15,6 +16,17 @@ pub(crate) struct RawReader {
     pub(crate) data: (usize, usize),
     pub(crate) weight: (usize, usize),
     pub(crate) fillable: bool,
+}
+
+/// An input that the cut gives its dense value, without removed indices, where one of some axes loses any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// The reading node.
+    pub node: NodeId,
+    /// Its input.
+    pub input: usize,
+    /// The axes that the value is made from.
+    pub sites: Vec<(ValueId, usize)>,
 }
 
 /// Labels of all values, as far as propagation has come.
@@ -27,6 +39,16 @@ pub(crate) struct State {
     pub(crate) contracted: Vec<Label>,
     /// Numbers that count lanes.
     pub(crate) counted: Counted,
+    /// Constants that nodes fill with a number, whose labels are their own as those of stored tensors are.
+    pub(crate) filled: BTreeSet<ValueId>,
+    /// Constants that no slice of what they are made from gives a slice of.
+    pub(crate) mixed: BTreeSet<ValueId>,
+    /// Inputs that are given their dense value where a cut would change it.
+    pub(crate) frozen: Vec<Frozen>,
+    /// Axes of nodes' first inputs that are worked on as a whole, where lanes may lie.
+    pub(crate) summaries: Vec<(NodeId, usize)>,
+    /// Values whose labels are pinned, and those of all that they are made from.
+    pub(crate) pinned_behind: BTreeSet<ValueId>,
 }
 
 /// A node whose lane rule runs.
@@ -34,6 +56,12 @@ pub struct LaneView<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) id: NodeId,
     pub(crate) state: &'a mut State,
+    /// Whether the operator knows how to leave lanes out that it works on as a whole.
+    pub(crate) leaves_out: bool,
+    /// Whether the node makes a constant that can be worked out.
+    pub(crate) is_computed: bool,
+    /// Whether it does so by working on an axis as a whole.
+    pub(crate) mixes: bool,
 }
 
 impl<'a> LaneView<'a> {
@@ -242,8 +270,26 @@ impl<'a> LaneView<'a> {
         view.set(0, layout);
     }
 
-    /// An axis has no exact cut form: nothing is cut along it.
+    /// Some axes of the first input are worked on as a whole. Lanes along one of them are left out by an operator that
+    /// knows how to; otherwise nothing is cut along them.
+    pub(crate) fn summarise(&mut self, data: &[Axis], axes: &[usize]) {
+        let labelled: Vec<usize> = axes.iter().copied().filter(|&axis| data[axis].has_labels()).collect();
+        match labelled[..] {
+            [axis] if self.leaves_out && !self.is_computed && data[axis].holds_whole_blocks() => {
+                self.state.contracted.extend(data[axis].labels());
+                self.state.summaries.push((self.id, axis));
+            }
+            _ => labelled.into_iter().for_each(|axis| self.fix(&data[axis])),
+        }
+    }
+
+    /// An axis has no exact cut form: nothing is cut along it, unless it is one of a constant, which can be worked out
+    /// before the cut.
     pub(crate) fn fix(&mut self, axis: &Axis) {
+        if self.is_computed {
+            self.mixes |= axis.has_labels();
+            return;
+        }
         let reason = self.reason(PinCode::NoExactForm);
         fix(&mut self.state.labels, axis, &reason);
     }
@@ -251,6 +297,27 @@ impl<'a> LaneView<'a> {
     /// Axes of an input from `first` on are slid over or reduced: nothing is cut along them.
     pub(crate) fn fix_from(&mut self, layout: &[Axis], first: usize) {
         layout.iter().skip(first).for_each(|axis| self.fix(axis));
+    }
+
+    /// The first output is filled with a number: its axes get labels of their own. Says whether they did, which they do
+    /// not where they are long.
+    pub(crate) fn fill(&mut self) -> bool {
+        let Some(output) = self.node().output(0) else { return false };
+        let value = self.graph.value(output);
+        let extents: Option<Vec<usize>> = value.shape.iter().flatten().map(Dim::extent).collect();
+        let Some(extents) = extents.filter(|_| value.dtype.is_some_and(DType::is_float)) else { return false };
+        if extents.iter().fold(0, |all: usize, &extent| all.saturating_add(extent)) > LABEL_LIMIT {
+            return false;
+        }
+        let labels = &mut self.state.labels;
+        let layout = extents.into_iter().map(|extent| match extent {
+            0 | 1 => Axis::plain(&Dim::known(extent as i64)),
+            extent => Axis::labelled((0..extent).map(|_| labels.fresh()).collect()),
+        });
+        let layout = layout.collect();
+        self.state.filled.insert(output);
+        self.set(0, layout);
+        true
     }
 
     /// An axis of this size that is never cut.

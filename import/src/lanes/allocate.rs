@@ -18,24 +18,24 @@ pub const BAND: f64 = 0.2;
 pub enum AllocateError {
     /// Even the smallest network costs more.
     #[error(
-        "the budget {budget} cannot be met: with {floor} lanes left in every group (--floor), the network still takes {smallest:.1} % of the dense one; `espalier inspect` shows what is pinned and why"
+        "the budget {budget} cannot be met: with {floor} channels left in every group (--floor), the network still takes {smallest:.1} % of the dense one; `espalier inspect` shows what is pinned and why"
     )]
     TooSmall {
         /// The budget.
         budget: String,
         /// Percent of the dense network.
         smallest: f64,
-        /// Lanes that every group keeps.
+        /// Channels that every group keeps.
         floor: usize,
     },
     /// Every group is as small as it may be.
     #[error(
-        "the budget {budget} would remove nothing: no group has more than the {floor} lanes that each keeps, or so few that the share of them rounds to all; give a smaller --floor or budget"
+        "the budget {budget} would remove nothing: no group has more than the {floor} channels that each keeps, or so few that the share of them rounds to all; give a smaller --floor or budget"
     )]
     AtTheFloor {
         /// The budget.
         budget: String,
-        /// Lanes that every group keeps.
+        /// Channels that every group keeps.
         floor: usize,
     },
     /// Nothing can be cut.

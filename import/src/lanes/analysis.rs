@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::cost::CostModel;
-use super::lane::{Group, Lane, LaneId, Pin, Reader, Slot};
+use super::lane::{Group, Lane, LaneId, Pin, Reader, Slot, Summarised};
 use crate::graph::{Graph, NodeId, StoredId, ValueId};
+use crate::labels::Frozen;
 
 /// What may be cut from a graph.
 #[derive(Clone, Debug)]
@@ -20,6 +21,10 @@ pub struct Lanes {
     pub cost: CostModel,
     /// What is not cut, by stored tensor axis, and why.
     pub pins: Vec<Pin>,
+    /// Where lanes are worked on as a whole.
+    pub summaries: Vec<Summarised>,
+    /// Inputs that the cut gives their dense value.
+    pub frozen: Vec<Frozen>,
     pub(super) slots: HashMap<(ValueId, usize), Arc<[Slot]>>,
     pub(super) counted: HashMap<(NodeId, usize), Vec<(ValueId, usize)>>,
     pub(super) following: BTreeSet<(NodeId, usize)>,

@@ -1,12 +1,13 @@
 //! Numbers that count lanes: a size is read off an axis, worked on, and used.
 //!
 //! Where such a number states a size that the cut can state anew (the target of a Reshape), it is no hindrance. Where it
-//! is used as data (a scale, an output, a bound of a loop), the cut would change it: the lanes it counts are pinned.
+//! is used as data (a scale, an addend) and known, it stays what it was. Anywhere else (an output, a bound of a loop) the
+//! cut would change it: the lanes it counts are pinned.
 
 use std::collections::BTreeSet;
 
 use crate::graph::{Dim, Graph, Node, NodeId, ValueId};
-use crate::labels::{Axis, Label, PinCode, Reason, Site, State};
+use crate::labels::{Axis, Frozen, Label, PinCode, Reason, Site, State};
 use crate::ops::{self, FoldView};
 
 /// A number that is made from more sizes than this is not followed; what it counts is pinned.
@@ -14,6 +15,9 @@ const MOST_SITES: usize = 32;
 
 /// Lists with more elements than this are not followed element by element.
 const MOST_ELEMENTS: usize = 256;
+
+/// The inputs that a node reads counts at as numbers, and what each counts.
+type Elements = Vec<(usize, BTreeSet<Site>)>;
 
 impl State {
     /// The labels on an axis.
@@ -23,19 +27,23 @@ impl State {
     }
 
     /// Follows counts through a node whose lane rule has run: into what it makes from them, or to a pin.
-    pub(crate) fn follow_counts(&mut self, graph: &Graph, id: NodeId) {
+    pub(crate) fn follow_counts(&mut self, graph: &Graph, id: NodeId, computable: &[bool]) {
         let node = graph.node(id);
         let measures = ops::row_of(node).is_some_and(|row| row.measures);
         let is_number = |value: &ValueId| self.counted.numbers.contains(value);
         let makes_number = measures || node.row.is_some() && node.inputs.iter().flatten().all(is_number);
-        let (mut carried, mut used) = self.reach(node, id);
+        let (elements, mut used) = self.reach(node, id);
+        let mut carried: BTreeSet<Site> = elements.iter().flat_map(|(_, sites)| sites.clone()).collect();
         if measures {
             carried.extend(self.measure(graph, node.input(0)));
         }
         if makes_number {
             self.counted.numbers.extend(node.outputs.iter().flatten());
         }
-        if !makes_number || carried.len() > MOST_SITES {
+        if !makes_number {
+            carried.clear();
+            used.extend(self.freeze_counts(node, id, elements, computable));
+        } else if carried.len() > MOST_SITES {
             used.append(&mut carried);
         }
         self.pin_sites(&used, &Reason { code: PinCode::Counted, place: node.to_string() });
@@ -44,16 +52,33 @@ impl State {
         }
     }
 
+    /// Numbers that a node reads as data are given their dense value, where that is known. Gives what the others count.
+    fn freeze_counts(&mut self, node: &Node, id: NodeId, elements: Elements, computable: &[bool]) -> BTreeSet<Site> {
+        let mut left = BTreeSet::new();
+        for (input, sites) in elements {
+            match node.input(input).filter(|value| computable.get(value.0 as usize) == Some(&true)) {
+                Some(_) => {
+                    self.frozen.push(Frozen { node: id, input, sites: sites.into_iter().collect() });
+                }
+                None => left.extend(sites),
+            }
+        }
+        left
+    }
+
     /// The axes counted by what a node reads: as elements, and in ways that the cut could not make good.
-    fn reach(&self, node: &Node, id: NodeId) -> (BTreeSet<Site>, BTreeSet<Site>) {
-        let (mut elements, mut used) = (BTreeSet::new(), BTreeSet::new());
+    fn reach(&self, node: &Node, id: NodeId) -> (Elements, BTreeSet<Site>) {
+        let (mut elements, mut used) = (Vec::new(), BTreeSet::new());
         let sizes = ops::row_of(node).map_or(&[][..], |row| row.sizes);
         for (input, value) in node.inputs.iter().enumerate().filter_map(|(input, value)| Some((input, (*value)?))) {
-            let sites = self.counted.sites_of(value);
+            let sites: BTreeSet<Site> = self.counted.sites_of(value).copied().collect();
+            if sites.is_empty() {
+                continue;
+            }
             let is_kept_right =
                 [&self.counted.restated, &self.counted.follows].iter().any(|set| set.contains(&(id, input)));
             if !sizes.contains(&input) {
-                elements.extend(sites);
+                elements.push((input, sites));
             } else if !is_kept_right {
                 used.extend(sites);
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::analysis::Lanes;
 use super::kept::Kept;
-use crate::graph::{Graph, Node, StoredId};
+use crate::graph::{Dim, Graph, Node, StoredId, ValueId};
 
 /// The plan's format version.
 pub const SCHEMA: u32 = 1;
@@ -32,11 +32,11 @@ pub struct Plan {
     pub tensors: Vec<Replacement>,
 }
 
-/// Lanes named by where they lie on a stored tensor.
+/// Lanes named by where they lie on a stored tensor, or on a constant that a node fills with a number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Removal {
-    /// The stored tensor.
+    /// The constant.
     pub tensor: String,
     /// Its axis.
     pub axis: usize,
@@ -161,8 +161,8 @@ impl Plan {
     pub fn from_kept(graph: &Graph, lanes: &Lanes, kept: &Kept, origin: impl Into<String>) -> Self {
         let mut removals: BTreeMap<(String, usize), Vec<usize>> = BTreeMap::new();
         for id in lanes.ids().filter(|&id| !kept.keeps(id)) {
-            let (stored, axis, index) = lanes.lane(id).home;
-            removals.entry((graph.stored_name(stored).to_owned(), axis)).or_default().push(index);
+            let (value, axis, index) = lanes.lane(id).home;
+            removals.entry((graph.value(value).name.clone(), axis)).or_default().push(index);
         }
         let remove = removals.into_iter().map(|((tensor, axis), indices)| Removal { tensor, axis, indices });
         Self { schema: SCHEMA, origin: origin.into(), remove: remove.collect(), ..Self::default() }
@@ -176,12 +176,12 @@ impl Plan {
         let mut kept = Kept::all(lanes);
         for removal in &self.remove {
             let (tensor, axis) = (&removal.tensor, removal.axis);
-            let stored = find(graph, tensor)?;
-            let extent = extent(graph, stored, axis)?;
+            let value = graph.find_constant(tensor).ok_or_else(|| unknown(graph, tensor))?;
+            let extent = extent(graph, value, axis)?;
             if removal.indices.is_empty() {
                 return Err(PlanError::Nothing { tensor: tensor.clone(), axis });
             }
-            let slots = lanes.stored_axis(graph, stored, axis).unwrap_or_default();
+            let slots = lanes.value_axis(value, axis).unwrap_or_default();
             for &index in &removal.indices {
                 if index >= extent {
                     return Err(PlanError::UnknownIndex { tensor: tensor.clone(), axis, index, extent });
@@ -219,7 +219,7 @@ impl Fill {
             return Ok(());
         }
         let stored = find(graph, &self.tensor)?;
-        let extent = extent(graph, stored, self.axis)?;
+        let extent = extent(graph, graph.stored(stored).value, self.axis)?;
         let reads = |node: &Node| node.index == self.node && node.inputs.contains(&Some(graph.stored(stored).value));
         if !graph.nodes.iter().any(reads) {
             return Err(PlanError::OtherTensor { tensor: self.tensor.clone(), node: self.node });
@@ -235,19 +235,19 @@ impl Fill {
 
 /// The stored tensor of a name.
 fn find(graph: &Graph, tensor: &str) -> Result<StoredId, PlanError> {
-    graph.find_stored(tensor).ok_or_else(|| PlanError::UnknownTensor {
-        tensor: tensor.to_owned(),
-        nearest: nearest(graph, tensor).map(str::to_owned),
-    })
+    graph.find_stored(tensor).ok_or_else(|| unknown(graph, tensor))
 }
 
-fn extent(graph: &Graph, stored: StoredId, axis: usize) -> Result<usize, PlanError> {
-    let shape = &graph.stored(stored).tensor.shape;
-    shape.get(axis).copied().ok_or_else(|| PlanError::UnknownAxis {
-        tensor: graph.stored_name(stored).to_owned(),
-        axis,
-        rank: shape.len(),
-    })
+fn unknown(graph: &Graph, tensor: &str) -> PlanError {
+    PlanError::UnknownTensor { tensor: tensor.to_owned(), nearest: nearest(graph, tensor).map(str::to_owned) }
+}
+
+/// The size of an axis of a constant.
+fn extent(graph: &Graph, value: ValueId, axis: usize) -> Result<usize, PlanError> {
+    let value = graph.value(value);
+    let shape = value.shape.as_deref().unwrap_or_default();
+    let size = shape.get(axis).and_then(Dim::extent);
+    size.ok_or_else(|| PlanError::UnknownAxis { tensor: value.name.clone(), axis, rank: shape.len() })
 }
 
 /// Names beyond this length are not compared.

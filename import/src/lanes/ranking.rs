@@ -122,7 +122,7 @@ pub enum RankingError {
 pub struct Ranking {
     /// How widths are chosen.
     pub allocation: Allocation,
-    /// Lanes that every group keeps at least, unless it is smaller or bounded otherwise.
+    /// Channels that every group keeps at least, unless it is smaller or bounded otherwise.
     pub floor: usize,
     /// Per group, how many lanes it may keep.
     pub(super) widths: Vec<RangeInclusive<usize>>,
@@ -131,9 +131,9 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    /// The same share of every group; each keeps at least `floor` lanes, or all where it has fewer.
+    /// The same share of every group; each keeps at least `floor` channels on every axis, or all where it has fewer.
     pub fn uniform(lanes: &Lanes, floor: usize) -> Self {
-        let width = |group: &Group| floor.clamp(1, group.lanes.len())..=group.lanes.len();
+        let width = |group: &Group| group.least(floor)..=group.lanes.len();
         Self {
             allocation: Allocation::Uniform,
             floor: floor.max(1),
@@ -142,7 +142,7 @@ impl Ranking {
         }
     }
 
-    /// Every group keeps at least `floor` lanes, or all where it has fewer.
+    /// Every group keeps at least `floor` channels on every axis, or all where it has fewer.
     ///
     /// # Errors
     /// Bounds that are about no group, or leave one no width.
@@ -157,7 +157,7 @@ impl Ranking {
         let mut widths = Vec::with_capacity(lanes.groups.len());
         for group in &lanes.groups {
             let size = group.lanes.len();
-            let (mut least, mut most) = (floor.clamp(1, size), size);
+            let (mut least, mut most) = (group.least(floor), size);
             for (bound, used) in bounds.iter().zip(&mut used).filter(|(bound, _)| bound.is_about(graph, group)) {
                 *used = true;
                 least = bound.least.map_or(least, |width| width.of(size).clamp(1, size));

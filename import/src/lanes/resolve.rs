@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::analysis::Lanes;
 use super::cost::CostModel;
-use super::lane::{Group, Lane, LaneId, Pin, Reader, Refused, Slot};
+use super::lane::{Group, Home, Lane, LaneId, Pin, Reader, Refused, Slot, Summarised};
 use super::quantized::is_laid_out;
-use crate::graph::{Dim, Graph, Node, Origin, StoredId, StoredTensor, ValueId};
+use crate::compute::computable;
+use crate::graph::{Dim, Graph, Node, NodeId, Origin, StoredTensor, ValueId};
 use crate::labels::{
     Axis, Block, Counted, LABEL_LIMIT, Label, Labels, LaneView, Layout, PinCode, Projection, RawReader, Reason, State,
     pin,
@@ -17,6 +18,9 @@ use crate::ops;
 /// A graph whose nodes go over more labelled indices than this, all together, is left whole.
 /// Networks of 500 nodes go over a million and a half at most; files are made that go over any number.
 const MOST_WALKED: usize = 1 << 23;
+
+/// From this operator set on data is masked in the check of a cut; before it, weights alone are.
+const MASKS_SINCE: i64 = 7;
 
 impl Lanes {
     /// Analyses a graph. Stored tensors whose name contains one of `keep` are not cut.
@@ -36,6 +40,7 @@ fn analyse(graph: &Graph, keep: &[String], refused: &Refused) -> Lanes {
     pin_outputs(graph, keep, &mut state);
     pin_refused(graph, &mut state, refused);
     state.pin_counts_at_outputs(graph);
+    state.pin_frozen_outputs(graph);
     make_rectangular(&mut state);
     let axes = label_axes(graph, &mut state);
     pin_unread(&axes, &mut state);
@@ -59,12 +64,16 @@ fn labelled(graph: &Graph, keep: &[String]) -> Option<State> {
     }
     let mut state = start(graph, keep);
     let is_read = read_values(graph);
+    let computable = computable(graph);
     for (id, node) in graph.nodes() {
         if is_stored(graph, node) {
             continue;
         }
         let rule = ops::row_of(node).map_or(LaneView::opaque as ops::LanesOf, |row| row.lanes);
-        let mut view = LaneView { graph, id, state: &mut state };
+        let is_computed =
+            node.output(0).is_some_and(|value| graph.value(value).constant && computable[value.0 as usize]);
+        let leaves_out = node.opset >= MASKS_SINCE && ops::row_of(node).is_some_and(|row| row.summary.is_some());
+        let mut view = LaneView { graph, id, state: &mut state, leaves_out, is_computed, mixes: false };
         walked = walked.saturating_add(view.inputs_size());
         if walked > MOST_WALKED {
             return None;
@@ -72,7 +81,10 @@ fn labelled(graph: &Graph, keep: &[String]) -> Option<State> {
         rule(&mut view);
         view.settle(&is_read);
         walked = walked.saturating_add(view.outputs_size());
-        state.follow_counts(graph, id);
+        let mixes = view.mixes;
+        state.follow_frozen(graph, id, is_computed, mixes);
+        // A number that is known at sizes which were given is another one at others.
+        state.follow_counts(graph, id, if graph.sizes_given { &[] } else { &computable });
     }
     (walked <= MOST_WALKED).then_some(state)
 }
@@ -111,6 +123,8 @@ fn left_whole(graph: &Graph) -> Lanes {
         slots,
         counted: HashMap::new(),
         following: BTreeSet::new(),
+        frozen: Vec::new(),
+        summaries: Vec::new(),
     }
 }
 
@@ -176,9 +190,9 @@ fn pin_outputs(graph: &Graph, keep: &[String], state: &mut State) {
 
 /// Pins what a check refused to cut.
 fn pin_refused(graph: &Graph, state: &mut State, refused: &Refused) {
-    for &(stored, axis, index) in refused {
-        let place = graph.stored_name(stored).to_owned();
-        let layout = state.layouts[graph.stored(stored).value.0 as usize].as_ref();
+    for &(value, axis, index) in refused {
+        let place = graph.value(value).name.clone();
+        let layout = state.layouts[value.0 as usize].as_ref();
         let label = layout.and_then(|layout| layout.get(axis)?.labels().nth(index));
         if let Some(label) = label {
             state.labels.pin(label, &Reason { code: PinCode::GateRefused, place });
@@ -286,8 +300,8 @@ fn pin_whole_axes(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) {
 }
 
 fn assemble(graph: &Graph, axes: LabelAxes, mut state: State) -> Lanes {
-    let classes = Classes::of(graph, &axes, &mut state.labels);
-    let (lanes, groups, ids) = group(graph, classes);
+    let classes = Classes::of(graph, &axes, &state.filled, &mut state.labels);
+    let (lanes, mut groups, ids) = group(graph, classes);
     let mut slots: HashMap<Place, Arc<[Slot]>> = HashMap::new();
     for (place, found) in &axes {
         let slot = |label: &Option<Label>| ids[state.labels.find((*label)?).index()];
@@ -296,16 +310,16 @@ fn assemble(graph: &Graph, axes: LabelAxes, mut state: State) -> Lanes {
             slots.insert(*place, found);
         }
     }
+    measure_widths(&lanes, &mut groups, &slots);
     let counted = state.counted.restated(graph);
     let following = state.counted.following().clone();
     let pins = pins(graph, &axes, &mut state.labels);
     let readers = readers(graph, &state.readers, &slots);
     let cost = CostModel::of(graph, &slots);
-    Lanes { lanes, groups, readers, cost, pins, slots, counted, following }
+    let summaries = summaries(graph, &state.summaries, &slots);
+    let frozen = state.frozen;
+    Lanes { lanes, groups, readers, cost, pins, slots, counted, following, frozen, summaries }
 }
-
-/// A stored tensor, an axis of it and an index.
-type Home = (StoredId, usize, usize);
 
 /// Where classes of labels lie. Classes that lie at the same places share one list of them, which is a list of fewer
 /// places and one more: so it takes no more room than there are different lists.
@@ -314,18 +328,18 @@ struct Classes {
     lists: Vec<(usize, Option<Place>)>,
     /// The list of every class, by its representative's number; pinned classes have none.
     list_of: Vec<usize>,
-    /// The first stored place of every class.
+    /// The first place of every class on a constant that has labels of its own.
     homes: Vec<Option<Home>>,
 }
 
 impl Classes {
-    fn of(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) -> Self {
+    fn of(graph: &Graph, axes: &LabelAxes, filled: &BTreeSet<ValueId>, labels: &mut Labels) -> Self {
         let mut classes =
             Self { lists: vec![(0, None)], list_of: vec![0; labels.len()], homes: vec![None; labels.len()] };
         for &(place, ref found) in axes {
             classes.meet(place, found, labels);
-            if let Origin::Stored(stored) = graph.value(place.0).origin {
-                classes.house(stored, place.1, found, labels);
+            if matches!(graph.value(place.0).origin, Origin::Stored(_)) || filled.contains(&place.0) {
+                classes.house(place, found, labels);
             }
         }
         classes
@@ -348,10 +362,10 @@ impl Classes {
         }
     }
 
-    fn house(&mut self, stored: StoredId, axis: usize, found: &[Option<Label>], labels: &mut Labels) {
+    fn house(&mut self, (value, axis): Place, found: &[Option<Label>], labels: &mut Labels) {
         for (index, label) in found.iter().enumerate() {
             if let Some(label) = label {
-                self.homes[labels.find(*label).index()].get_or_insert((stored, axis, index));
+                self.homes[labels.find(*label).index()].get_or_insert((value, axis, index));
             }
         }
     }
@@ -386,9 +400,9 @@ fn group(graph: &Graph, classes: Classes) -> (Vec<Lane>, Vec<Group>, Vec<Option<
             Origin::Stored(stored) => Some((stored, axis)),
             _ => None,
         };
-        let name = homes.first().map_or_else(String::new, |(home, _)| graph.stored_name(home.0).to_owned());
+        let name = homes.first().map_or_else(String::new, |(home, _)| graph.value(home.0).name.clone());
         let sites = places.iter().filter_map(stored).collect();
-        let mut group = Group { name, lanes: Vec::with_capacity(homes.len()), sites };
+        let mut group = Group { name, lanes: Vec::with_capacity(homes.len()), sites, width: 1 };
         for (home, class) in homes {
             let id = LaneId(lanes.len() as u32);
             lanes.push(Lane { group: groups.len(), home });
@@ -398,6 +412,22 @@ fn group(graph: &Graph, classes: Classes) -> (Vec<Lane>, Vec<Group>, Vec<Option<
         groups.push(group);
     }
     (lanes, groups, ids)
+}
+
+/// Says of every group how many indices of an axis its lanes take at least.
+fn measure_widths(lanes: &[Lane], groups: &mut [Group], slots: &HashMap<Place, Arc<[Slot]>>) {
+    let mut widths: Vec<Option<usize>> = vec![None; groups.len()];
+    for axis in slots.values() {
+        let mut counts: HashMap<LaneId, usize> = HashMap::new();
+        axis.iter().flatten().for_each(|&lane| *counts.entry(lane).or_default() += 1);
+        for (lane, count) in counts {
+            let width = widths[lanes[lane.0 as usize].group].get_or_insert(count);
+            *width = count.min(*width);
+        }
+    }
+    for (group, width) in groups.iter_mut().zip(widths) {
+        group.width = width.unwrap_or(1);
+    }
 }
 
 fn pins(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) -> Vec<Pin> {
@@ -412,6 +442,14 @@ fn pins(graph: &Graph, axes: &LabelAxes, labels: &mut Labels) -> Vec<Pin> {
         pins.extend(counts.into_iter().map(|(reason, count)| Pin { tensor: tensor.clone(), axis, count, reason }));
     }
     pins
+}
+
+fn summaries(graph: &Graph, raw: &[(NodeId, usize)], slots: &HashMap<Place, Arc<[Slot]>>) -> Vec<Summarised> {
+    let summarised = |&(node, axis): &(NodeId, usize)| {
+        let slots = slots.get(&(graph.node(node).input(0)?, axis))?.clone();
+        Some(Summarised { node, axis, slots })
+    };
+    raw.iter().filter_map(summarised).collect()
 }
 
 fn readers(graph: &Graph, raw: &[RawReader], slots: &HashMap<(ValueId, usize), Arc<[Slot]>>) -> Vec<Reader> {

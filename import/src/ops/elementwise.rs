@@ -1,5 +1,6 @@
 //! Elementwise operators: one operand, or several with broadcasting.
 
+use super::compute::{ComputeView, Elements};
 use super::infer_view::resolve_axis;
 use super::row::{Fact, Family, FoldView, InferView, OpRow, Role};
 use super::says;
@@ -29,28 +30,28 @@ pub(super) const fn aligned(row: OpRow) -> OpRow {
 }
 
 pub(super) const ROWS: &[OpRow] = &[
-    unary("Relu", &[1, 6, 13, 14]),
+    unary("Relu", &[1, 6, 13, 14]).compute(|view| view.each(|x| x.max(0.0))),
     unary("LeakyRelu", &[1, 6, 16]),
     unary("Elu", &[1, 6, 22]),
     unary("Selu", &[1, 6, 22]),
     unary("Celu", &[12, 28]),
-    unary("Sigmoid", &[1, 6, 13]),
+    unary("Sigmoid", &[1, 6, 13]).compute(|view| view.each(|x| 1.0 / (1.0 + (-x).exp()))),
     unary("HardSigmoid", &[1, 6, 22]),
     unary("HardSwish", &[14, 22]),
-    unary("Tanh", &[1, 6, 13]),
-    unary("Softplus", &[1, 22]),
+    unary("Tanh", &[1, 6, 13]).compute(|view| view.each(f64::tanh)),
+    unary("Softplus", &[1, 22]).compute(|view| view.each(|x| x.exp().ln_1p())),
     unary("Softsign", &[1, 22]),
     unary("Mish", &[18, 22]),
     unary("Gelu", &[20]),
     unary("Erf", &[9, 13]),
-    unary("Exp", &[1, 6, 13]),
-    unary("Log", &[1, 6, 13]),
-    unary("Sqrt", &[1, 6, 13]),
-    unary("Reciprocal", &[1, 6, 13]),
-    unary("Neg", &[1, 6, 13]),
-    unary("Abs", &[1, 6, 13]),
-    unary("Floor", &[1, 6, 13]),
-    unary("Ceil", &[1, 6, 13]),
+    unary("Exp", &[1, 6, 13]).compute(|view| view.each(f64::exp)),
+    unary("Log", &[1, 6, 13]).compute(|view| view.each(f64::ln)),
+    unary("Sqrt", &[1, 6, 13]).compute(|view| view.each(f64::sqrt)),
+    unary("Reciprocal", &[1, 6, 13]).compute(|view| view.each(f64::recip)),
+    unary("Neg", &[1, 6, 13]).compute(|view| view.each(|x| -x)),
+    unary("Abs", &[1, 6, 13]).compute(|view| view.each(f64::abs)),
+    unary("Floor", &[1, 6, 13]).compute(|view| view.each(f64::floor)),
+    unary("Ceil", &[1, 6, 13]).compute(|view| view.each(f64::ceil)),
     unary("Sign", &[9, 13]),
     unary("Clip", &[1, 6, 11, 12, 13]),
     unary("Round", &[11, 22]),
@@ -71,13 +72,13 @@ pub(super) const ROWS: &[OpRow] = &[
     unary("Atanh", &[9, 22]),
     unary("BitwiseNot", &[18]),
     aligned(shifting("Add", &[1, 6]).fold(sums)),
-    shifting("Add", &[7, 13, 14]).fold(sums),
+    shifting("Add", &[7, 13, 14]).fold(sums).compute(|view| view.joint(|a, b| a + b)),
     aligned(shifting("Sub", &[1, 6]).fold(differences)),
-    shifting("Sub", &[7, 13, 14]).fold(differences),
+    shifting("Sub", &[7, 13, 14]).fold(differences).compute(|view| view.joint(|a, b| a - b)),
     aligned(scaling("Mul", &[1, 6]).fold(products)),
-    scaling("Mul", &[7, 13, 14]).fold(products),
+    scaling("Mul", &[7, 13, 14]).fold(products).compute(|view| view.joint(|a, b| a * b)),
     aligned(scaling("Div", &[1, 6]).fold(quotients)),
-    scaling("Div", &[7, 13, 14]).fold(quotients),
+    scaling("Div", &[7, 13, 14]).fold(quotients).compute(divided),
     OpRow::new("PRelu", &[1, 6], unary_infer, by_channel_lanes)
         .says("pass, with their slopes")
         .parameters(&[(1, Role::Slope)])
@@ -85,12 +86,12 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("PRelu", &[7, 9, 16], joint_infer, joint_lanes)
         .says("pass, with their slopes")
         .parameters(&[(1, Role::Slope)]),
-    joint("Sum", &[1, 6, 8, 13]).family(Family::Addition),
-    joint("Max", &[1, 6, 8, 12, 13]),
-    joint("Min", &[1, 6, 8, 12, 13]),
+    joint("Sum", &[1, 6, 8, 13]).family(Family::Addition).compute(|view| view.joint(|a, b| a + b)),
+    joint("Max", &[1, 6, 8, 12, 13]).compute(|view| view.joint(f64::max)),
+    joint("Min", &[1, 6, 8, 12, 13]).compute(|view| view.joint(f64::min)),
     joint("Mean", &[1, 6, 8, 13]),
     aligned(joint("Pow", &[1])),
-    joint("Pow", &[7, 12, 13, 15]),
+    joint("Pow", &[7, 12, 13, 15]).compute(|view| view.joint(f64::powf)),
     joint("Mod", &[10, 13, 28]).fold(remainders),
     joint("BitShift", &[11, 28]),
     joint("BitwiseAnd", &[18]),
@@ -197,6 +198,14 @@ fn quotients(view: &FoldView) -> Option<Content> {
 fn quotient(a: &Dim, b: &Dim) -> Option<Dim> {
     let numbers = || a.value()?.checked_div(b.value()?).map(Dim::known);
     a.divide(b).or_else(numbers)
+}
+
+/// Integers are divided towards zero.
+fn divided(view: &ComputeView) -> Option<Elements> {
+    match view.is_whole(0) {
+        true => view.joint(|a, b| (a / b).trunc()),
+        false => view.joint(|a, b| a / b),
+    }
 }
 
 /// Integers as floor division leaves them; `fmod` works on other numbers.

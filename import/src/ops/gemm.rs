@@ -17,9 +17,10 @@ pub(super) const ROWS: &[OpRow] = &[
         .fan_in(gemm_fan_in)
         .contraction(gemm_contraction),
     OpRow::new("MatMul", &[1, 9, 13], matmul_infer, matmul_lanes)
-        .says("reads the rows of a matrix, writes its columns; stacks of matrices stay")
+        .says("reads the rows of a matrix, writes its columns; stacks go together")
         .cost(matmul_cost)
         .parameters(&[(0, Role::Weight), (1, Role::Weight)])
+        .compute(|view| view.multiplied())
         .fan_in(matmul_fan_in)
         .contraction(matmul_contraction),
     OpRow::new("Einsum", &[12, 28], einsum_infer, LaneView::opaque)
@@ -104,13 +105,20 @@ fn add_bias(view: &mut LaneView, output: &[Axis]) {
     }
 }
 
-/// Contracts two axes; the constant side, if there is one, is the weight.
+/// Contracts two axes; the constant side, if there is one, is the weight. A mean can stand in for lanes where the weight is
+/// a matrix of its own.
 fn contract(view: &mut LaneView, a_site: (usize, usize), b_site: (usize, usize), a: &Axis, b: &Axis) {
+    if view.is_computed {
+        return [a, b].into_iter().for_each(|axis| view.fix(axis));
+    }
     view.unite(a, b);
     match (view.is_constant(a_site.0), view.is_constant(b_site.0)) {
-        (false, true) => view.reader(a_site, b_site, true),
+        (false, true) => {
+            let is_matrix = view.input_shape(b_site.0).is_some_and(|shape| shape.len() == 2);
+            view.reader(a_site, b_site, is_matrix);
+        }
         (true, false) => view.reader(b_site, a_site, false),
-        _ => view.pin(a, PinCode::ActivationProduct),
+        _ => view.reader(a_site, b_site, false),
     }
 }
 
@@ -136,21 +144,35 @@ fn matmul_cost(view: &CostView) -> Cost {
     }
 }
 
-/// Products of a value with a matrix; stacks of matrices are left alone.
+/// Products of vectors, matrices and stacks of them. A vector has no rows, or no columns; stacks meet as operands do.
 fn matmul_lanes(view: &mut LaneView) {
-    let (Some(a), Some(b), Some(mut output)) = (view.layout(0), view.layout(1), view.plain_output()) else {
+    let (Some(a), Some(b), Some(output)) = (view.layout(0), view.layout(1), view.plain_output()) else {
         return LaneView::opaque(view);
     };
-    if a.len() < 2 || b.len() != 2 || output.len() != a.len() {
+    let (Some(summed), Some(rows)) = (a.len().checked_sub(1), b.len().checked_sub(1)) else {
+        return LaneView::opaque(view);
+    };
+    let read = rows.saturating_sub(1);
+    let stacks = output.len().checked_sub(usize::from(a.len() > 1) + usize::from(b.len() > 1));
+    let (above, beside) = (&a[..summed.saturating_sub(1)], &b[..read]);
+    if stacks != Some(above.len().max(beside.len())) {
         return LaneView::opaque(view);
     }
-    let last = a.len() - 1;
-    contract(view, (0, last), (1, 0), &a[last], &b[0]);
-    for (to, from) in output.iter_mut().zip(&a).take(last) {
-        *to = from.clone();
+    contract(view, (0, summed), (1, read), &a[summed], &b[read]);
+    let mut met = output[..above.len().max(beside.len())].to_vec();
+    for (position, met) in met.iter_mut().rev().enumerate() {
+        let of = |operand: &[Axis]| operand.iter().rev().nth(position).filter(|axis| !axis.is_one()).cloned();
+        match (of(above), of(beside)) {
+            (Some(first), Some(second)) => {
+                view.unite(&first, &second);
+                *met = if first.has_labels() { first } else { second };
+            }
+            (one, other) => *met = one.or(other).unwrap_or_else(|| met.clone()),
+        }
     }
-    output[last] = b[1].clone();
-    view.set(0, output);
+    met.extend((a.len() > 1).then(|| a[summed - 1].clone()));
+    met.extend((b.len() > 1).then(|| b[rows].clone()));
+    view.set(0, met);
 }
 
 /// A Gemm multiplies its product by `alpha` and its bias by `beta`.

@@ -8,6 +8,7 @@ use crate::labels::{Axis, LaneView, PinCode};
 pub(super) const ROWS: &[OpRow] = &[OpRow::new("Concat", &[1, 4, 11, 13], concat_infer, concat_lanes)
     .says("lie end to end; other axes go together")
     .fold(concat_fold)
+    .compute(|view| view.concatenated(view.node.int_or("axis", 1)))
     .cost(CostView::free)];
 
 fn concat_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {

@@ -5,6 +5,7 @@
 //! Nothing outside this folder, and the lowering folders named like it, looks at an operator's name.
 
 mod beyond;
+mod compute;
 mod contraction;
 mod conv;
 mod conv_transpose;
@@ -33,10 +34,12 @@ mod row;
 mod says;
 mod shape;
 mod space;
+mod summary;
 
 use std::sync::LazyLock;
 
 pub use beyond::{may_contract, may_hold_parameters};
+pub use compute::{Compute, ComputeView, Elements};
 pub use contraction::{Contraction, ContractionOf};
 pub use conv_transpose::Spread;
 pub use cost_view::{Cost, CostView, Product};
@@ -53,8 +56,9 @@ pub use reduce::reduced_axes;
 pub use resize::{Proportion, scaled, scaled_to_nearest};
 pub use role::{FanIn, Role};
 pub use row::{CostOf, Counts, Fold, Infer, KeptOn, LanesOf, NEWEST_OPSET, OpRow, Resized, Rewrite};
-pub use shape::constant_value;
+pub use shape::{Constant, constant_value};
 pub use space::cropped;
+pub use summary::{StatisticAxes, Summary};
 
 use crate::graph::{Graph, Node, RowId};
 

@@ -1,9 +1,11 @@
 //! Padding: Pad.
 
+use std::ops::Range;
+
 use super::infer_view::{distinct, resolve_axis};
 use super::row::{CostView, Fact, InferView, OpRow, Resized, Rewrite};
 use super::says;
-use crate::graph::{Dim, Graph, Node, Refusal};
+use crate::graph::{Dim, Graph, Node, Refusal, ValueId};
 use crate::labels::{Axis, LaneView};
 
 pub(super) const ROWS: &[OpRow] = &[
@@ -82,18 +84,20 @@ fn pad_lanes(view: &mut LaneView) {
     view.set(0, layout);
 }
 
-/// Constant padding adds lanes of its own; copies of other indices (reflection, edges) have no exact cut form.
+/// Constant padding adds lanes of its own, and takes lanes away where it is less than nothing; copies of other indices (reflection, edges) have no exact cut form.
 fn padded(view: &mut LaneView, axis: &Axis, margin: &Margin, size: &Dim) -> Axis {
     if !axis.has_labels() {
         return view.plain(size);
     }
-    let amounts = (usize::try_from(margin.before), usize::try_from(margin.after));
-    let constant = view.node().text_or("mode", "constant") == "constant";
-    let grown = match amounts {
-        (Ok(before), Ok(after)) if constant && size.extent().is_some() => view.padded(axis, before, after),
-        _ => None,
-    };
-    grown.unwrap_or_else(|| {
+    let constant = view.node().text_or("mode", "constant") == "constant" && size.extent().is_some();
+    let changed = axis.extent().filter(|_| constant).and_then(|extent| {
+        let taken = |amount: i64| usize::try_from(amount.min(0).checked_neg()?).ok();
+        let added = |amount: i64| usize::try_from(amount.max(0)).ok();
+        let rest = taken(margin.before)?..extent.checked_sub(taken(margin.after)?)?;
+        let rest = if rest.len() == extent { axis.clone() } else { view.part(axis, rest)? };
+        view.padded(&rest, added(margin.before)?, added(margin.after)?)
+    });
+    changed.unwrap_or_else(|| {
         view.fix(axis);
         view.plain(size)
     })
@@ -131,21 +135,32 @@ fn centred_lanes(view: &mut LaneView) {
     view.set(0, layout);
 }
 
-/// On a cut axis, as many indices are added as stayed of those added before.
+/// How many of a range of indices stay.
+fn staying(kept: Option<&[usize]>, range: Range<i64>) -> i64 {
+    let Some(kept) = kept else { return range.end - range.start };
+    kept.iter().filter(|&&index| range.contains(&(index as i64))).count() as i64
+}
+
+/// On a cut axis, as many indices are added as stayed of those added before, and as many taken away.
 fn pad_counts(resized: &Resized) -> Vec<Rewrite> {
     let (graph, node) = (resized.graph, resized.node);
-    let dense = node.output(0).and_then(|value| graph.value(value).shape.as_ref());
-    let lists = dense.and_then(|dense| Some((dense, margins(graph, node, dense.len())?, amounts(graph, node)?)));
-    let Some((dense, margins, mut amounts)) = lists else { return Vec::new() };
+    let shape = |value: Option<ValueId>| graph.value(value?).shape.as_deref();
+    let shapes = shape(node.input(0)).zip(shape(node.output(0)));
+    let lists = shapes.and_then(|shapes| Some((shapes, margins(graph, node, shapes.0.len())?, amounts(graph, node)?)));
+    let Some(((data, padded), margins, mut amounts)) = lists else { return Vec::new() };
     let old = amounts.clone();
-    for margin in margins {
-        let extent = dense[margin.axis].value();
-        if let (Some(kept), Some(extent)) = (resized.kept_out(margin.axis), extent) {
-            let before = |bound: i64| kept.partition_point(|&index| (index as i64) < bound) as i64;
-            let half = amounts.len() / 2;
-            amounts[margin.place] = before(margin.before);
-            amounts[margin.place + half] = before(extent) - before(extent - margin.after);
-        }
+    for Margin { axis, place, before, after } in margins {
+        let (Some(data), Some(padded)) = (data[axis].value(), padded[axis].value()) else { continue };
+        let (kept_in, kept_out) = (resized.kept_in(0, axis), resized.kept_out(axis));
+        let half = amounts.len() / 2;
+        amounts[place] = match before {
+            ..0 => -staying(kept_in, 0..-before),
+            added => staying(kept_out, 0..added),
+        };
+        amounts[place + half] = match after {
+            ..0 => -staying(kept_in, data + after..data),
+            added => staying(kept_out, padded - added..padded),
+        };
     }
     if amounts == old && !resized.moves(1) { Vec::new() } else { vec![resized.list(attribute(node), 1, amounts)] }
 }

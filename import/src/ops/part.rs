@@ -1,24 +1,26 @@
 //! Parts of a value along its axes: Split, Slice.
 
 use super::infer_view::{distinct, resolve_axis};
-use super::row::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite};
+use super::row::{CostView, Fact, FoldView, InferView, OpRow, Resized, Rewrite, moved_to};
 use crate::graph::{Content, Dim, Graph, Node, Refusal};
-use crate::labels::{Axis, LaneView, PinCode};
+use crate::labels::{Axis, LABEL_LIMIT, LaneView, PinCode};
 
 pub(super) const ROWS: &[OpRow] = &[
     OpRow::new("Split", &[1, 2, 11], split_infer, split_lanes)
         .says("each part has its own")
         .before(13)
+        .variadic()
         .cost(CostView::free)
         .sizes(&[1])
         .counts(|resized| split_counts(resized, |sizes| Rewrite::Ints("split", sizes))),
     OpRow::new("Split", &[13, 18], split_infer, split_lanes)
         .says("each part has its own")
+        .variadic()
         .cost(CostView::free)
         .sizes(&[1])
         .counts(|resized| split_counts(resized, |sizes| Rewrite::Input(1, sizes))),
     OpRow::new("Slice", &[1, 10, 11, 13], slice_infer, slice_lanes)
-        .says("each part has its own; with other steps than one they stay")
+        .says("each part has its own")
         .fold(slice_fold)
         .cost(CostView::free)
         .sizes(&[1, 2])
@@ -135,6 +137,13 @@ impl Span {
         taken(self.start, self.end, self.step, extent)
     }
 
+    /// As many indices as `size` says, from the first one on, step by step.
+    fn indices(&self, start: usize, size: &Dim) -> impl ExactSizeIterator<Item = usize> + use<> {
+        let step = self.step;
+        let count = size.extent().unwrap_or(0).min(LABEL_LIMIT + 1) as u32;
+        (0..count).map(move |at| (start as i64 + i64::from(at) * step).max(0) as usize)
+    }
+
     /// Whether this takes everything from any axis.
     fn takes_all(&self) -> bool {
         self.start == 0 && self.step == 1 && self.end >= i64::from(i32::MAX)
@@ -214,12 +223,18 @@ fn slice_lanes(view: &mut LaneView) {
     let Some(spans) = spans(view.graph, view.node(), layout.len()) else { return LaneView::opaque(view) };
     view.restates(1);
     view.restates(2);
+    let is_alone = spans.iter().filter(|span| !span.takes_all()).count() == 1;
     for span in spans.iter().filter(|span| !span.takes_all()) {
         let Some(size) = view.size_of(0, span.axis) else { return LaneView::opaque(view) };
         let axis = layout[span.axis].clone();
         let taken = axis.extent().map(|extent| span.taken(extent as i64));
         layout[span.axis] = match taken.and_then(|(start, _)| usize::try_from(start).ok()) {
             Some(start) if span.step == 1 => part(view, &axis, start, size),
+            Some(start) if is_alone && axis.holds_whole_blocks() => match view.picked(&axis, span.indices(start, size))
+            {
+                Some(picked) => picked,
+                None => return LaneView::opaque(view),
+            },
             _ => {
                 view.fix(&axis);
                 view.plain(size)
@@ -242,6 +257,10 @@ fn slice_counts(resized: &Resized) -> Vec<Rewrite> {
     for span in spans.iter().filter(|span| !span.takes_all()) {
         let taken = dense[span.axis].value().map(|extent| span.taken(extent));
         if let (Some(kept), Some((start, count))) = (resized.kept_in(0, span.axis), taken) {
+            if span.step != 1 {
+                let indices = (0..count).map(|at| start + at * span.step);
+                return vec![Rewrite::Gather(span.axis, moved_to(indices, kept))];
+            }
             let before = |bound: i64| kept.partition_point(|&index| (index as i64) < bound) as i64;
             (starts[span.place], ends[span.place]) = (before(start), before(start + count));
             moved = true;

@@ -1,39 +1,59 @@
 //! Reductions over axes, and softmax along one.
 
+use super::compute::{ComputeView, Elements};
 use super::infer_view::resolve_axis;
-use super::row::{Fact, Family, InferView, OpRow};
+use super::row::{Fact, Family, InferView, OpRow, Summary};
 use super::says;
 use crate::graph::{Dim, Node, Refusal, Shape};
 use crate::labels::{LaneView, Layout};
 use crate::tensor::DType;
 
 const fn reduction(name: &'static str, revisions: &'static [i64]) -> OpRow {
-    OpRow::new(name, revisions, reduce_infer, reduce_lanes).says(says::AXES)
+    OpRow::new(name, revisions, reduce_infer, reduce_lanes).says(says::WHOLE)
 }
 
 const fn softmax(name: &'static str, logarithmic: bool) -> OpRow {
     OpRow::new(name, &[13], same_infer, softmax_lanes)
-        .says(says::AXES)
+        .says(says::WHOLE)
+        .summary(Summary::LOWEST)
         .family(Family::Softmax { logarithmic, flattening: false })
 }
 
 /// Before version 13 everything from the axis on is one distribution.
 const fn softmax_from(name: &'static str, logarithmic: bool) -> OpRow {
-    let row = OpRow::new(name, &[1, 11], same_infer, softmax_from_lanes).says(says::AXES).before(13);
+    let row = OpRow::new(name, &[1, 11], same_infer, softmax_from_lanes).says(says::WHOLE).before(13);
+    let row = row.summary(Summary::LOWEST);
     row.family(Family::Softmax { logarithmic, flattening: true })
 }
 
 pub(super) const ROWS: &[OpRow] = &[
-    reduction("ReduceMean", &[1, 11, 13, 18]).family(Family::Average),
-    reduction("ReduceSum", &[1, 11, 13]),
-    reduction("ReduceMax", &[1, 11, 12, 13, 18, 20]),
-    reduction("ReduceMin", &[1, 11, 12, 13, 18, 20]),
-    reduction("ReduceL1", &[1, 11, 13, 18]),
-    reduction("ReduceL2", &[1, 11, 13, 18]),
-    reduction("ReduceSumSquare", &[1, 11, 13, 18]),
-    reduction("ReduceProd", &[1, 11, 13, 18]),
-    reduction("ReduceLogSum", &[1, 11, 13, 18, 28]),
-    reduction("ReduceLogSumExp", &[1, 11, 13, 18, 28]),
+    reduction("ReduceMean", &[1, 11, 13, 18])
+        .summary(Summary::Mean)
+        .family(Family::Average)
+        .compute(|view| over(view, |all| all.iter().sum::<f64>() / all.len() as f64)),
+    reduction("ReduceSum", &[1, 11, 13])
+        .summary(Summary::Neutral(0.0))
+        .compute(|view| over(view, |all| all.iter().sum())),
+    reduction("ReduceMax", &[1, 11, 12, 13, 18, 20])
+        .summary(Summary::LOWEST)
+        .compute(|view| over(view, |all| all.iter().copied().fold(f64::NEG_INFINITY, f64::max))),
+    reduction("ReduceMin", &[1, 11, 12, 13, 18, 20])
+        .summary(Summary::HIGHEST)
+        .compute(|view| over(view, |all| all.iter().copied().fold(f64::INFINITY, f64::min))),
+    reduction("ReduceL1", &[1, 11, 13, 18])
+        .summary(Summary::Neutral(0.0))
+        .compute(|view| over(view, |all| all.iter().map(|x| x.abs()).sum())),
+    reduction("ReduceL2", &[1, 11, 13, 18])
+        .summary(Summary::Neutral(0.0))
+        .compute(|view| over(view, |all| all.iter().map(|x| x * x).sum::<f64>().sqrt())),
+    reduction("ReduceSumSquare", &[1, 11, 13, 18])
+        .summary(Summary::Neutral(0.0))
+        .compute(|view| over(view, |all| all.iter().map(|x| x * x).sum())),
+    reduction("ReduceProd", &[1, 11, 13, 18])
+        .summary(Summary::Neutral(1.0))
+        .compute(|view| over(view, |all| all.iter().product())),
+    reduction("ReduceLogSum", &[1, 11, 13, 18, 28]).summary(Summary::Neutral(0.0)),
+    reduction("ReduceLogSumExp", &[1, 11, 13, 18, 28]).summary(Summary::LOWEST),
     OpRow::new("ArgMax", &[1, 11, 12, 13], place_infer, place_lanes).says(says::AXES),
     OpRow::new("ArgMin", &[1, 11, 12, 13], place_infer, place_lanes).says(says::AXES),
     softmax("Softmax", false),
@@ -51,6 +71,12 @@ pub fn reduced_axes(node: &Node, listed: Option<Vec<i64>>, rank: usize) -> Optio
         _ if node.int_or("noop_with_empty_axes", 0) != 0 => Some(Vec::new()),
         _ => Some((0..rank).collect()),
     }
+}
+
+/// A number for all elements that differ on the reduced axes alone.
+fn over(view: &ComputeView, of: fn(&[f64]) -> f64) -> Option<Elements> {
+    let axes = reduced_axes(view.node, view.list("axes", 1), view.at(0)?.ndim())?;
+    view.reduced(&axes, of)
 }
 
 fn reduce_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
@@ -113,19 +139,16 @@ fn place_lanes(view: &mut LaneView) {
     }
 }
 
-/// Nothing is cut along axes that are worked on as a whole; the others keep their lanes.
+/// Axes that are worked on as a whole are gone; the others keep their lanes.
 fn without(view: &mut LaneView, layout: Layout, axes: &[usize]) {
     let keep = view.node().int_or("keepdims", 1) != 0;
+    view.summarise(&layout, axes);
     let mut output = Vec::new();
     for (position, axis) in layout.into_iter().enumerate() {
         match axes.contains(&position) {
             false => output.push(axis),
-            true => {
-                view.fix_from(&[axis], 0);
-                if keep {
-                    output.push(view.plain(&Dim::known(1)));
-                }
-            }
+            true if keep => output.push(view.plain(&Dim::known(1))),
+            true => {}
         }
     }
     view.set(0, output);
@@ -138,14 +161,13 @@ fn same_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
 fn softmax_from_lanes(view: &mut LaneView) {
     let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
     let Some(axis) = resolve_axis(view.node().int_or("axis", 1), layout.len()) else { return LaneView::opaque(view) };
-    view.fix_from(&layout, axis);
+    view.summarise(&layout, &(axis..layout.len()).collect::<Vec<_>>());
     view.set(0, layout);
 }
 
 fn softmax_lanes(view: &mut LaneView) {
     let Some(layout) = view.layout(0) else { return LaneView::opaque(view) };
-    match resolve_axis(view.node().int_or("axis", -1), layout.len()) {
-        Some(axis) => LaneView::along(view, axis),
-        None => LaneView::opaque(view),
-    }
+    let Some(axis) = resolve_axis(view.node().int_or("axis", -1), layout.len()) else { return LaneView::opaque(view) };
+    view.summarise(&layout, &[axis]);
+    view.set(0, layout);
 }

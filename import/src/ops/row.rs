@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::compute::Compute;
 pub(super) use super::contraction::Contraction;
 use super::contraction::{ContractionOf, none};
 pub(super) use super::cost_view::{Cost, CostView};
@@ -11,6 +12,7 @@ pub(super) use super::infer_view::{Fact, InferView};
 use super::quantization::Quantised;
 pub(super) use super::role::Role;
 use super::role::{FanIn, no_sum};
+pub(super) use super::summary::Summary;
 use crate::graph::{Content, Graph, Node, Refusal, Shape, ValueId};
 use crate::labels::LaneView;
 
@@ -41,6 +43,8 @@ pub struct OpRow {
     pub infer: Infer,
     /// Elements of small constants.
     pub fold: Fold,
+    /// All elements of the first output, for operators that constants are made with.
+    pub compute: Option<Compute>,
     /// Work.
     pub cost: CostOf,
     /// Lanes.
@@ -51,6 +55,8 @@ pub struct OpRow {
     pub notes: &'static str,
     /// Whether the output holds sizes of the first input, and nothing else is read of it.
     pub measures: bool,
+    /// Whether it makes as many outputs as the file names.
+    pub variadic: bool,
     /// Inputs that state sizes of the output.
     pub sizes: &'static [usize],
     /// Inputs that hold parameters when they are stored, and what they are.
@@ -61,6 +67,8 @@ pub struct OpRow {
     pub counts: Counts,
     /// How it multiplies its data with a weight and sums.
     pub contraction: ContractionOf,
+    /// How it leaves lanes out that it works on as a whole; `None` where there is no exact way.
+    pub summary: Option<Summary>,
     /// What it does to what it reads.
     pub family: Family,
     /// Where it finds what quantised numbers stand for.
@@ -80,16 +88,19 @@ impl OpRow {
             before: NEWEST_OPSET + 1,
             infer,
             fold: FoldView::unknown,
+            compute: None,
             cost: CostView::per_output_element,
             lanes,
             lanes_in_words: "",
             notes: "",
             measures: false,
+            variadic: false,
             sizes: &[],
             parameters: &[],
             fan_in: no_sum,
             counts: Resized::nothing,
             contraction: none,
+            summary: None,
             family: Family::Other,
             quantised: &[],
         }
@@ -116,6 +127,11 @@ impl OpRow {
         self
     }
 
+    pub(super) const fn compute(mut self, compute: Compute) -> Self {
+        self.compute = Some(compute);
+        self
+    }
+
     pub(super) const fn cost(mut self, cost: CostOf) -> Self {
         self.cost = cost;
         self
@@ -123,6 +139,12 @@ impl OpRow {
 
     pub(super) const fn measures(mut self) -> Self {
         self.measures = true;
+        self
+    }
+
+    /// It makes as many outputs as the file names.
+    pub(super) const fn variadic(mut self) -> Self {
+        self.variadic = true;
         self
     }
 
@@ -145,6 +167,11 @@ impl OpRow {
     pub(super) const fn contraction(mut self, contraction: ContractionOf) -> Self {
         self.contraction = contraction;
         self.family(Family::Contraction)
+    }
+
+    pub(super) const fn summary(mut self, summary: Summary) -> Self {
+        self.summary = Some(summary);
+        self
     }
 
     pub(super) const fn family(mut self, family: Family) -> Self {
@@ -202,6 +229,14 @@ pub enum Rewrite {
     Input(usize, Vec<i64>),
     /// Leave this attribute out.
     Drop(&'static str),
+    /// Become a Gather of these indices along an axis of the first input.
+    Gather(usize, Vec<i64>),
+}
+
+/// Where indices lie among those that stay; those that do not stay are left out.
+pub(super) fn moved_to(indices: impl Iterator<Item = i64>, kept: &[usize]) -> Vec<i64> {
+    let place = |index: i64| Some(kept.binary_search(&usize::try_from(index).ok()?).ok()? as i64);
+    indices.filter_map(place).collect()
 }
 
 impl Resized<'_> {

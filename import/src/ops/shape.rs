@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use super::compute::{ComputeView, Elements};
 use super::infer_view::resolve_axis;
-use super::row::{CostView, Fact, Family, FoldView, InferView, OpRow};
+use super::row::{CostView, Fact, Family, FoldView, InferView, OpRow, Resized, Rewrite, moved_to};
 use super::says;
 use crate::graph::{Content, Dim, FOLD_LIMIT, Refusal, product};
 use crate::labels::LaneView;
-use crate::proto::onnx::{NodeProto, TensorProto, text};
+use crate::proto::onnx::{NodeProto, SparseTensorProto, TensorProto, text};
 use crate::tensor::{DType, MOST_AXES, Tensor};
 
 pub(super) const ROWS: &[OpRow] = &[
@@ -31,25 +32,41 @@ pub(super) const ROWS: &[OpRow] = &[
         .fold(range_fold)
         .cost(CostView::free),
     OpRow::new("Gather", &[1, 11, 13], gather_infer, gather_lanes)
-        .says(says::AXES)
+        .says("pass in the order of a known list; else nothing is cut along the axis worked on")
         .fold(gather_fold)
+        .counts(gather_counts)
+        .compute(|view| view.picked(view.node.int_or("axis", 0), &view.ints(1)?))
         .cost(CostView::free),
     OpRow::new("Cast", &[1, 6, 9, 13, 19, 21, 23, 24, 25, 28], cast_infer, LaneView::same_layout)
         .says(says::PASS)
         .fold(cast_fold)
+        .compute(cast)
         .family(Family::Same),
     OpRow::new("CastLike", &[15, 19, 21, 23, 24, 25], cast_like_infer, LaneView::same_layout).says(says::PASS),
     OpRow::new("ConstantOfShape", &[9, 20, 21, 23, 24, 25], filled_infer, filled_lanes)
-        .says("an axis goes with the one that its size counts")
+        .says("an axis goes with the one that its size counts, or is cut by its size")
         .fold(filled_fold)
+        .compute(filled)
         .cost(CostView::free)
-        .sizes(&[0]),
+        .sizes(&[0])
+        .counts(filled_counts),
 ];
 
+/// The tensor in a Constant node.
+#[derive(Clone, Copy, Debug)]
+pub enum Constant<'a> {
+    /// With all its elements.
+    Dense(&'a TensorProto),
+    /// With those that are not zero.
+    Sparse(&'a SparseTensorProto),
+}
+
 /// The tensor in a Constant node, when that is how it states its value.
-pub fn constant_value(node: &NodeProto) -> Option<&TensorProto> {
+pub fn constant_value(node: &NodeProto) -> Option<Constant<'_>> {
     let is_constant = text(&node.op_type) == "Constant" && matches!(text(&node.domain).as_ref(), "" | "ai.onnx");
-    is_constant.then(|| node.tensor("value")).flatten()
+    let dense = || node.tensor("value").map(Constant::Dense);
+    let sparse = || node.attribute("sparse_value")?.sparse_tensor.as_deref().map(Constant::Sparse);
+    is_constant.then(|| dense().or_else(sparse)).flatten()
 }
 
 /// Value of the short forms (`value_int`, `value_floats` …).
@@ -68,8 +85,8 @@ fn short_constant(node: &NodeProto) -> Option<Tensor> {
 }
 
 fn constant_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
-    let tensor =
-        short_constant(&view.node.proto).ok_or_else(|| view.unsupported("its value is sparse, text or absent"))?;
+    let tensor = short_constant(&view.node.proto)
+        .ok_or_else(|| view.unsupported("its value is text, absent, or sparse and huge"))?;
     let shape = tensor.shape.iter().map(|&n| Dim::known(n as i64)).collect();
     Ok(vec![Fact { dtype: Some(tensor.dtype), shape: Some(shape) }])
 }
@@ -148,12 +165,40 @@ fn gather_fold(view: &FoldView) -> Option<Content> {
     Some(Content::Dims { scalar: view.content(1)?.is_scalar(), elements: picked.collect::<Option<_>>()? })
 }
 
-/// Axes other than the gathered one pass when the indices are a scalar or a list.
+/// Axes other than the gathered one pass when the indices are a scalar or a list. A known list takes the lanes of the
+/// indices it names.
 fn gather_lanes(view: &mut LaneView) {
     let (Some(data), Some(indices)) = (view.layout(0), view.layout(1)) else { return LaneView::opaque(view) };
     let Some(axis) = resolve_axis(view.node().int_or("axis", 0), data.len()) else { return LaneView::opaque(view) };
-    view.fix(&data[axis]);
-    view.set(0, [&data[..axis], indices.as_slice(), &data[axis + 1..]].concat());
+    let listed = view.list("indices", 1).filter(|_| indices.len() == 1 && data[axis].holds_whole_blocks());
+    let picked = listed.and_then(|listed| {
+        let extent = data[axis].extent()?;
+        let places: Option<Vec<usize>> = listed.into_iter().map(|index| resolve_axis(index, extent)).collect();
+        view.picked(&data[axis], places?.into_iter())
+    });
+    let picked = picked.map_or(indices, |picked| {
+        view.restates(1);
+        vec![picked]
+    });
+    if picked.iter().all(|axis| !axis.has_labels()) {
+        view.fix(&data[axis]);
+    }
+    view.set(0, [&data[..axis], picked.as_slice(), &data[axis + 1..]].concat());
+}
+
+/// Indices on a cut axis move to where those they named have gone.
+fn gather_counts(resized: &Resized) -> Vec<Rewrite> {
+    let node = resized.node;
+    let rank = node.input(0).and_then(|data| resized.graph.value(data).shape.as_ref()).map_or(0, Vec::len);
+    let Some(axis) = resolve_axis(node.int_or("axis", 0), rank) else { return Vec::new() };
+    let dense = node.input(0).and_then(|data| resized.graph.value(data).shape.as_ref()?[axis].value());
+    let (Some(listed), Some(kept), Some(extent)) =
+        (resized.graph.ints(node, "indices", 1), resized.kept_in(0, axis), dense)
+    else {
+        return Vec::new();
+    };
+    let indices = listed.into_iter().map(|index| if index < 0 { index + extent } else { index });
+    vec![Rewrite::Input(1, moved_to(indices, kept))]
 }
 
 fn cast_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
@@ -178,6 +223,16 @@ fn cast_fold(view: &FoldView) -> Option<Content> {
     (from == to || ((whole(from) || from == DType::Bool) && whole(to))).then(|| view.content(0).cloned()).flatten()
 }
 
+/// Fractions are cut off where whole numbers are asked for.
+fn cast(view: &ComputeView) -> Option<Elements> {
+    let to = i32::try_from(view.node.int_or("to", 0)).ok().and_then(DType::from_code)?;
+    match to {
+        _ if to.is_float() => view.same(),
+        _ if to.is_integer() => view.each(f64::trunc),
+        _ => None,
+    }
+}
+
 /// The element that fills a ConstantOfShape: a single-precision zero unless said.
 fn filler(node: &NodeProto) -> Option<Tensor> {
     match node.tensor("value") {
@@ -196,8 +251,18 @@ fn filled_infer(view: &mut InferView) -> Result<Vec<Fact>, Box<Refusal>> {
     Ok(vec![Fact { dtype: Some(element.dtype), shape }])
 }
 
-/// Axes that get the size of another axis are cut as that one is.
+fn filled(view: &ComputeView) -> Option<Elements> {
+    let element = filler(&view.node.proto)?;
+    let element = if element.dtype.is_float() { element.to_f64().ok()?[0] } else { element.to_i64().ok()?[0] as f64 };
+    Some(Elements::from_elem(view.shape(), element))
+}
+
+/// Axes that get the size of another axis are cut as that one is. Where constants state all sizes, the sizes of axes that
+/// lose lanes are stated anew.
 fn filled_lanes(view: &mut LaneView) {
+    if view.is_constant(0) && view.list("shape", 0).is_some() && view.fill() {
+        return;
+    }
     let (Some(mut output), Some(axes)) = (view.plain_output(), view.counted_axes(0)) else {
         return LaneView::sizes_only(view);
     };
@@ -206,6 +271,16 @@ fn filled_lanes(view: &mut LaneView) {
     }
     view.follows(0);
     view.set(0, output);
+}
+
+/// Sizes stated by constants are those that are left.
+fn filled_counts(resized: &Resized) -> Vec<Rewrite> {
+    let stated = resized.node.input(0).and_then(|sizes| resized.graph.value(sizes).content.as_ref()?.ints());
+    let left = resized.outputs.first().and_then(|shape| shape.as_ref()?.iter().map(Dim::value).collect());
+    match (stated, left) {
+        (Some(stated), Some(left)) if stated != left && !resized.follows(0) => vec![Rewrite::Input(0, left)],
+        _ => Vec::new(),
+    }
 }
 
 /// Lists only: larger constants are never worth knowing.

@@ -24,7 +24,7 @@ pub struct Search {
     pub method: Option<MethodName>,
     /// How many lanes each group keeps (`--allocation`).
     pub allocation: Allocation,
-    /// Lanes that every group keeps at least (`--floor`).
+    /// Channels that every group keeps at least (`--floor`).
     pub floor: usize,
     /// How many lanes single layers keep (`--layer`): `NAME=16..`, `NAME=..50%` or `NAME=25%..75%`, for all with a tensor
     /// whose name contains that; of several that fit, the last counts.

@@ -143,6 +143,7 @@ impl Stages<'_> {
             let Exact { plan, report: twin, left } = gate.exact(&mut subject, &tensors, Some(self.pictures), still)?;
             left.iter().for_each(|left| self.progress.note(&left.line()));
             let slim = cut(&subject.model, subject.lanes(), &plan, &tensors, false)?;
+            slim.notes.iter().for_each(|note| self.progress.note(&note.to_string()));
             slim.write(&subject.model, &file)?;
             write_json(&cut_plan, &plan)?;
             let kept = plan.kept(&subject.model.graph, subject.lanes())?;

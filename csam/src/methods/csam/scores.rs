@@ -138,7 +138,7 @@ mod tests {
     use import::lanes::LaneId;
 
     fn group(lanes: std::ops::Range<u32>) -> Group {
-        Group { name: String::new(), lanes: lanes.map(LaneId).collect(), sites: Vec::new() }
+        Group { name: String::new(), lanes: lanes.map(LaneId).collect(), sites: Vec::new(), width: 1 }
     }
 
     #[test]
