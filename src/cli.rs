@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{certify, doctor, eval, explain, inspect, prune, runtime, slim, train, verify};
+use crate::commands::{certify, diff, doctor, eval, explain, inspect, prune, runtime, slim, train, verify};
 use crate::shared::Shared;
 
 /// Makes a third-party ONNX network smaller, with evidence of what it kept.
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Certify(certify::Flags),
     /// Say what a reason means for which something is not cut, and what can be done.
     Explain(explain::Flags),
+    /// Say what changed between two files.
+    Diff(diff::Flags),
     /// Show what this program found on this machine, and what is missing.
     Doctor(doctor::Flags),
     /// Serve one runtime in this process (started by `espalier` itself).
@@ -55,6 +57,7 @@ impl Command {
             Self::Verify(_) => "verify",
             Self::Certify(_) => "certify",
             Self::Explain(_) => "explain",
+            Self::Diff(_) => "diff",
             Self::Doctor(_) => "doctor",
             Self::Runtime(_) => "runtime",
         }

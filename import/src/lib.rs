@@ -12,12 +12,13 @@
 //! - `build`: from messages to a graph, by the table.
 //! - `inline`: functions and known branches written out in place.
 //! - [`lanes`]: which indices of which axes are cut together, what is pinned and why, what each costs.
-//! - `model`: a file with its graph; [`batch`]: a copy of it that takes any batch.
+//! - `model`: a file with its graph; [`batch`]: a copy of it that takes any batch; `differences`: what changed between two.
 
 pub mod batch;
 mod build;
 mod channels;
 mod compute;
+mod differences;
 pub mod external;
 pub mod graph;
 mod inline;
@@ -33,6 +34,7 @@ pub mod tensor;
 pub use build::{BuildError, InputSizes};
 pub use channels::{channel_axis, is_series};
 pub use compute::compute;
+pub use differences::{Changed, Differences, Moved};
 pub use graph::Graph;
 pub use inline::{InlineError, Inlined};
 pub use model::{ImportError, Model};

@@ -10,9 +10,23 @@ use std::path::Path;
 use fixtures::arrows::{Module, arrows, circle, modules, uses};
 
 /// Modules from the lowest up, as `lib.rs` lists them: each may know those before it.
-const LAYERS: [&str; 15] = [
-    "proto", "tensor", "sparse", "external", "graph", "labels", "reasons", "ops", "channels", "compute", "build",
-    "inline", "lanes", "model", "batch",
+const LAYERS: [&str; 16] = [
+    "proto",
+    "tensor",
+    "sparse",
+    "external",
+    "graph",
+    "labels",
+    "reasons",
+    "ops",
+    "channels",
+    "compute",
+    "build",
+    "inline",
+    "lanes",
+    "model",
+    "batch",
+    "differences",
 ];
 
 fn sources() -> std::path::PathBuf {

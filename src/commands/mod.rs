@@ -2,6 +2,7 @@
 
 pub(crate) mod certify;
 mod context;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod explain;
@@ -47,6 +48,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Verify(flags) => verify::run(&context, &flags),
         Command::Certify(flags) => certify::run(&context, &flags),
         Command::Explain(flags) => explain::run(&context, &flags),
+        Command::Diff(flags) => diff::run(&context, &flags),
         Command::Doctor(flags) => doctor::run(&context, &flags),
         Command::Runtime(flags) => runtime::run(&flags),
     }
