@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
-use import::proto::onnx::{GraphProto, NodeProto, ValueInfoProto};
+use import::proto::onnx::{GraphProto, NodeProto};
 
 /// Every name a graph gives or uses, those of its nodes included.
 pub(crate) fn names(graph: &GraphProto) -> BTreeSet<Bytes> {
@@ -22,17 +22,14 @@ pub(crate) fn names(graph: &GraphProto) -> BTreeSet<Bytes> {
     names
 }
 
-/// The names of values that lead to an output, the outputs themselves included.
-pub(crate) fn live<'a>(
-    nodes: Vec<&'a NodeProto>,
-    outputs: impl Iterator<Item = &'a ValueInfoProto>,
-) -> BTreeSet<Bytes> {
+/// The names of values that lead to some others, these included.
+pub(crate) fn live(nodes: &[&NodeProto], ends: impl Iterator<Item = Bytes>) -> BTreeSet<Bytes> {
     let mut makers: HashMap<&Bytes, usize> = HashMap::new();
     for (index, node) in nodes.iter().enumerate() {
         makers.extend(node.output.iter().map(|name| (name, index)));
     }
     let mut live = BTreeSet::new();
-    let mut open: Vec<Bytes> = outputs.filter_map(|it| it.name.clone()).collect();
+    let mut open: Vec<Bytes> = ends.collect();
     while let Some(name) = open.pop() {
         if name.is_empty() || live.contains(&name) {
             continue;

@@ -31,13 +31,22 @@ pub(crate) struct Dead(BTreeSet<Bytes>);
 
 impl Dead {
     pub(crate) fn after(graph: &GraphProto, changes: &Changes) -> Self {
-        let before = live::live(graph.node.iter().collect(), graph.output.iter());
+        let name = |info: &ValueInfoProto| info.name.clone();
+        let old: Vec<&NodeProto> = graph.node.iter().collect();
+        let before = live::live(&old, graph.output.iter().filter_map(name));
         let now = |(index, node)| changes.nodes.get(&index).unwrap_or(node);
-        let nodes = graph.node.iter().enumerate().map(now);
-        let nodes = nodes.chain(changes.inserted.values().flatten()).collect();
-        let after = live::live(nodes, graph.output.iter().chain(&changes.outputs));
-        let made = changes.inserted.values().flatten().flat_map(|node| &node.output);
-        Self(before.iter().chain(made).filter(|&name| !after.contains(name)).cloned().collect())
+        let changed: Vec<&NodeProto> = graph.node.iter().enumerate().map(now).collect();
+        let new: Vec<&NodeProto> = changes.inserted.values().flatten().collect();
+        let all = [changed.as_slice(), &new].concat();
+        let outputs = graph.output.iter().chain(&changes.outputs);
+        let after = live::live(&all, outputs.filter_map(name));
+        let mut dead = Self(before.difference(&after).cloned().collect());
+        // A new node stays for any other that does, though that may lead nowhere, as it did before.
+        let staying = changed.iter().filter(|node| !dead.takes(node)).flat_map(|node| node.output.iter().cloned());
+        let needed = live::live(&all, staying.collect::<Vec<_>>().into_iter());
+        let made = new.iter().flat_map(|node| &node.output);
+        dead.0.extend(made.filter(|&name| !after.contains(name) && !needed.contains(name)).cloned());
+        dead
     }
 
     pub(crate) fn has(&self, name: &[u8]) -> bool {

@@ -109,6 +109,16 @@ fn slim_equals_masked_on_models_of_others() {
 }
 
 #[test]
+fn what_nothing_reads_is_cut_too() {
+    if !needs::onnx_runtime() {
+        return;
+    }
+    let case = Case::new("leads-nowhere", small::leads_nowhere());
+    let report = run(&case, &twin_of(&case, &case.plan(&case.half(0), false), &Tensors::default()));
+    assert!(report.passed(), "{report:?}");
+}
+
+#[test]
 fn a_tensor_without_elements_has_lanes_too() {
     if !needs::onnx_runtime() {
         return;
