@@ -13,6 +13,7 @@ use certify::latency::{Compared, Effort, compare};
 use certify::runtimes::child::{Launcher, Program};
 use certify::runtimes::{Batch, Kind, Pieces};
 use import::graph::ValueId;
+use import::ops::rounds_to_quantised;
 use import::{DType, Graph, Model, is_series};
 
 use crate::numbers;
@@ -114,8 +115,8 @@ fn pieces(model: &Model, inputs: &Batch, settings: &Settings) -> Pieces {
     one_by_one.or(declared).map_or(Pieces::AtMost(at_once), Pieces::Exactly)
 }
 
-/// Outputs of another type that half precision computes all the same, with what is allowed for it: a file may take and
-/// give single precision around a network that is not. Tensors that are merely stored in half precision do not count.
+/// Outputs of another type that half precision or quantised numbers compute all the same, with what is allowed for it: a
+/// file may take and give single precision around a network that is not. Tensors that are merely stored so do not count.
 fn half_outputs(model: &Model, settings: &Settings) -> BTreeMap<String, f64> {
     if settings.verify.tolerance.is_some() {
         return BTreeMap::new();
@@ -132,7 +133,7 @@ fn half_outputs(model: &Model, settings: &Settings) -> BTreeMap<String, f64> {
         let from_half = inputs.iter().any(|value| half.contains(value));
         for output in node.outputs.iter().flatten() {
             computed.insert(*output);
-            if from_half || is_half(*output) {
+            if from_half || is_half(*output) || rounds_to_quantised(node) {
                 half.insert(*output);
             }
         }

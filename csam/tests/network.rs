@@ -6,6 +6,8 @@ use fixtures::models::{random, resnet, small};
 use import::Model;
 use import::lanes::Lanes;
 use import::ops::Role;
+use import::proto::onnx::{FunctionProto, ModelProto, SparseTensorProto};
+use prost::Message;
 use tch::{Device, Kind, Tensor, no_grad};
 
 fn model(bytes: Vec<u8>) -> Model {
@@ -75,6 +77,38 @@ fn every_refusal_is_told_at_once() {
     };
     assert_eq!(refusals.len(), 1);
     assert_eq!(refusals[0].op, "QuickGelu");
+}
+
+/// A model with its messages changed.
+fn changed(bytes: Vec<u8>, change: impl FnOnce(&mut ModelProto)) -> Model {
+    let mut proto = ModelProto::decode(bytes.as_slice()).unwrap();
+    change(&mut proto);
+    model(proto.encode_to_vec())
+}
+
+#[test]
+fn what_the_file_holds_sparsely_is_not_left_out() {
+    let model = changed(small::squeeze_excite(), |proto| {
+        let graph = proto.graph.as_mut().unwrap();
+        let place = graph.initializer.iter().position(|tensor| tensor.name() == b"squeeze.bias").unwrap();
+        let bias = graph.initializer.remove(place);
+        let indices = import::Tensor::from_i64(&[4], &[0, 1, 2, 3]).unwrap().to_proto("");
+        graph.sparse_initializer.push(SparseTensorProto { dims: vec![4], values: Some(bias), indices: Some(indices) });
+    });
+    for lowering in [Lowering::training(), Lowering::inference()] {
+        let refused = Network::lower(&model, None, lowering).err().unwrap().to_string();
+        assert!(refused.contains("`squeeze.bias`") && refused.contains("sparsely"), "{refused}");
+    }
+}
+
+#[test]
+fn a_function_named_like_a_built_in_is_not_run_as_the_built_in() {
+    let model = changed(small::chain(), |proto| {
+        let relu = FunctionProto { name: Some("Relu".into()), domain: Some("".into()), ..FunctionProto::default() };
+        proto.functions.push(relu);
+    });
+    let refused = Network::lower(&model, None, Lowering::inference()).err().unwrap().to_string();
+    assert!(refused.contains("function of the model's own"), "{refused}");
 }
 
 #[test]

@@ -86,6 +86,16 @@ fn an_operator_set_is_covered_by_the_row_that_was_checked_against_it() {
 }
 
 #[test]
+fn what_numbers_are_scaled_by_is_no_parameter() {
+    for (name, bytes) in fixtures::models::small::quantized() {
+        let graph = Model::from_bytes(bytes.into()).unwrap().graph;
+        let scale =
+            parameters(&graph).into_keys().map(|id| graph.stored_name(id).to_owned()).find(|it| it.contains("scale"));
+        assert_eq!(scale, None, "{name}");
+    }
+}
+
+#[test]
 fn a_stored_tensor_has_the_role_of_its_readers_row_whatever_its_rank() {
     let mut net = Builder::new("roles", 17, 1);
     let x = net.input("x", &[Dim::Symbol("batch"), Dim::Is(3), Dim::Is(8), Dim::Is(8)]);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use import::graph::{Code, Node, NodeId, Origin, Refusal, StoredId, ValueId};
 use import::lanes::{Lanes, Parameter, parameters};
-use import::ops::{Family, NEWEST_OPSET};
+use import::ops::{Family, NEWEST_OPSET, rows_named};
 use import::{Graph, Model};
 use tch::{Device, Tensor, no_grad};
 
@@ -174,6 +174,13 @@ impl<'a> Builder<'a> {
     }
 
     fn resolve(&self, node: &Node, row: &Row) -> Result<Box<dyn Op>, Box<Refusal>> {
+        let held = |value: &&ValueId| self.graph.value(**value).origin == Origin::Unread;
+        if let Some(&value) = node.inputs.iter().flatten().find(held) {
+            let reason =
+                format!("it reads `{}`, which the file holds as texts or sparsely", self.graph.value(value).name);
+            let remedy = "cut without training, or export the model with dense tensors";
+            return Err(Box::new(Refusal::new(Code::UnsupportedForm, node, reason, remedy)));
+        }
         let Lowering { trainable, at_once, .. } = self.options;
         let (graph, constants, held) = (self.graph, &self.constants, &self.held);
         (row.lower)(&View { graph, node, constants, held, trainable, frozen: at_once.is_some() })
@@ -234,7 +241,9 @@ impl<'a> Builder<'a> {
 fn row(model: &Model, node: &Node) -> Result<&'static Row, Box<Refusal>> {
     let name = node.to_string();
     let opaque = model.refusals.iter().find(|refusal| refusal.node == name && node.row.is_none());
-    let refused = opaque.filter(|refusal| refusal.code != Code::UnknownOperator);
+    // A function of the model's own may have the name of an operator that the table knows.
+    let is_other = rows_named(&node.domain, &node.op).next().is_some();
+    let refused = opaque.filter(|refusal| refusal.code != Code::UnknownOperator || is_other);
     let row = ops::row(&node.domain, &node.op, node.opset).filter(|_| refused.is_none() && node.opset <= NEWEST_OPSET);
     row.ok_or_else(|| Box::new(refused.cloned().unwrap_or_else(|| ops::without_lowering(node))))
 }

@@ -68,7 +68,12 @@ pub(super) fn sources(graph: &Graph, mut open: Vec<ValueId>) -> BTreeSet<StoredI
             Origin::Stored(stored) => {
                 found.insert(stored);
             }
-            Origin::Node(node, _) => open.extend(graph.node(node).inputs.iter().flatten()),
+            Origin::Node(node, _) => {
+                // A scale is no weight, though a weight is made with it.
+                let node = graph.node(node);
+                let inputs = node.inputs.iter().enumerate().filter(|(input, _)| !ops::scales_quantised(node, *input));
+                open.extend(inputs.filter_map(|(_, value)| *value));
+            }
             Origin::Unread | Origin::Input | Origin::Missing => {}
         }
     }

@@ -116,6 +116,17 @@ pub fn holds_quantised(node: &Node, input: usize) -> bool {
     row_of(node).is_some_and(|row| row.quantised.iter().any(holds))
 }
 
+/// Whether a node rounds what it computes to quantised numbers.
+pub fn rounds_to_quantised(node: &Node) -> bool {
+    row_of(node).is_some_and(|row| row.quantised.iter().any(|it| it.numbers.is_none()))
+}
+
+/// Whether an input says what quantised numbers stand for.
+pub fn scales_quantised(node: &Node, input: usize) -> bool {
+    let says = |it: &Quantised| it.scale == Some(input) || it.zero_point == Some(input);
+    row_of(node).is_some_and(|row| row.quantised.iter().any(says))
+}
+
 /// The row that says what a node means; `None` for an opaque one.
 pub fn row_of(node: &Node) -> Option<&'static OpRow> {
     TABLE.get(node.row?.0 as usize).copied()

@@ -23,7 +23,8 @@ pub(super) const ROWS: &[OpRow] = &[
         .quantised(&[Quantised { numbers: Some(0), scale: Some(1), zero_point: Some(2), axis: named_axis }]),
     OpRow::new("DynamicQuantizeLinear", &[11], dynamic_infer, LaneView::opaque)
         .says(says::STAY)
-        .notes("run, not trained"),
+        .notes("run, not trained")
+        .quantised(&[Quantised { numbers: None, scale: None, zero_point: None, axis: none }]),
     OpRow::new("QLinearConv", &[10], |view| conv_infer(view, SCALED, Some(7)), |view| conv_lanes(view, SCALED))
         .says("as a convolution's, with their scales and zero points")
         .notes("run, not trained")
