@@ -20,9 +20,11 @@ const SAMPLES: i64 = 1;
 const SIDES: [i64; 7] = [32, 64, 224, 256, 320, 16, 1];
 /// Larger inputs say nothing more.
 const MOST_ELEMENTS: i64 = 4_000_000;
-/// Of the loss, a step of gradient descent is to take away this share, by the length of its gradient (Polyak 1969). A
-/// step that raised it halves what the next ones take.
-const SHARE: f64 = 0.1;
+/// A step moves each tensor by this share of its own length (You et al. 2017, without momentum). One that does not lower
+/// the loss is undone, and the next ones are a quarter as long.
+const SHARE: f64 = 0.02;
+/// Elements that are zero have a length all the same.
+const LEAST: f64 = 0.01;
 
 /// What came of a network.
 #[derive(Debug)]
@@ -90,58 +92,76 @@ fn descend(network: &Network, parameters: &[Parameter], inputs: &[Tensor], outpu
     if targets.iter().all(Option::is_none) {
         return Found::Refused("none of its outputs is made of finite floats".to_owned());
     }
-    let (mut first, mut last, mut share) = (f64::NAN, f64::INFINITY, SHARE);
-    let mut unreached = Vec::new();
-    for step in 0..=STEPS {
-        let outputs = match network.forward(inputs, &mut Pass::default()) {
-            Ok(outputs) => outputs,
-            Err(error) => return Found::Failed(format!("step {step}: {error}")),
-        };
-        let apart = outputs.iter().zip(&targets).filter_map(|(output, target)| Some(target.as_ref()?.distance(output)));
-        let loss = Tensor::stack(&apart.collect::<Vec<_>>(), 0).mean(Kind::Double);
-        let now = loss.double_value(&[]);
-        if !now.is_finite() {
-            return Found::Failed(format!("the loss is {now} at step {step}"));
-        }
-        if now > last {
-            share /= 2.0;
-        }
-        (first, last) = (if step == 0 { now } else { first }, now);
-        if step == STEPS {
-            break;
-        }
-        if !loss.requires_grad() {
-            return Found::Refused("nothing that is trained reaches a float output".to_owned());
-        }
-        for parameter in parameters.iter().filter(|parameter| parameter.tensor.grad().defined()) {
-            parameter.tensor.shallow_clone().zero_grad();
-        }
-        loss.backward();
-        let (reached, not): (Vec<_>, Vec<_>) =
-            parameters.iter().partition(|parameter| parameter.tensor.grad().defined());
-        unreached = not.into_iter().map(|parameter| parameter.name.clone()).collect();
-        let bad = reached.iter().find(|it| it.tensor.grad().isfinite().all().int64_value(&[]) == 0);
-        if let Some(bad) = bad {
-            return Found::Failed(format!("the gradient of `{}` is not finite at step {step}", bad.name));
-        }
-        let squares: f64 = reached
-            .iter()
-            .map(|it| it.tensor.grad().to_kind(Kind::Double).square().sum(Kind::Double).double_value(&[]))
-            .sum();
-        if squares == 0.0 {
-            break;
-        }
-        no_grad(|| {
-            for parameter in reached {
-                let moved = parameter.tensor.grad() * (share * now / squares);
-                let _ = parameter.tensor.shallow_clone().g_sub_(&moved);
+    let gradients = || gradients(network, parameters, inputs, &targets);
+    let (first, mut slopes) = match gradients() {
+        Ok(found) => found,
+        Err(found) => return found,
+    };
+    let (mut last, mut share) = (first, SHARE);
+    for _ in 0..STEPS {
+        let before: Vec<Tensor> = no_grad(|| parameters.iter().map(|parameter| parameter.tensor.copy()).collect());
+        step(parameters, &slopes, share);
+        match gradients() {
+            Ok((now, new)) if now < last => (last, slopes) = (now, new),
+            Ok(_) => {
+                let pairs = parameters.iter().zip(&before);
+                no_grad(|| pairs.for_each(|(parameter, before)| parameter.tensor.shallow_clone().copy_(before)));
+                share /= 4.0;
             }
-        });
+            Err(found) => return found,
+        }
     }
+    let unreached = parameters.iter().zip(&slopes).filter(|(_, slope)| slope.is_none());
+    let unreached = unreached.map(|(parameter, _)| parameter.name.clone()).collect();
     match last < first {
         true => Found::Learned(Learned { tensors: parameters.len(), unreached, first, last }),
-        false => Found::Failed(format!("the loss goes from {first:e} to {last:e}")),
+        false => Found::Failed(format!("no step lowers the loss of {first:e}")),
     }
+}
+
+/// The loss, and its gradient by every trained tensor that it depends on. A loss that is not finite has none.
+fn gradients(
+    network: &Network,
+    parameters: &[Parameter],
+    inputs: &[Tensor],
+    targets: &[Option<Target>],
+) -> Result<(f64, Vec<Option<Tensor>>), Found> {
+    let outputs = network.forward(inputs, &mut Pass::default()).map_err(|error| Found::Failed(error.to_string()))?;
+    let apart = outputs.iter().zip(targets).filter_map(|(output, target)| Some(target.as_ref()?.distance(output)));
+    let loss = Tensor::stack(&apart.collect::<Vec<_>>(), 0).mean(Kind::Double);
+    let now = loss.double_value(&[]);
+    if !loss.requires_grad() {
+        return Err(Found::Refused("nothing that is trained reaches a float output".to_owned()));
+    }
+    if !now.is_finite() {
+        return Ok((now, Vec::new()));
+    }
+    for parameter in parameters.iter().filter(|parameter| parameter.tensor.grad().defined()) {
+        parameter.tensor.shallow_clone().zero_grad();
+    }
+    loss.backward();
+    let slope = |parameter: &Parameter| Some(parameter.tensor.grad()).filter(Tensor::defined).map(|slope| slope.copy());
+    let slopes: Vec<Option<Tensor>> = parameters.iter().map(slope).collect();
+    let is_bad = |slope: &Option<Tensor>| slope.as_ref().is_some_and(|it| it.isfinite().all().int64_value(&[]) == 0);
+    match slopes.iter().position(is_bad) {
+        Some(bad) => Err(Found::Failed(format!("the gradient of `{}` is not finite", parameters[bad].name))),
+        None => Ok((now, slopes)),
+    }
+}
+
+/// Moves every tensor down its gradient by a share of its own length.
+fn step(parameters: &[Parameter], slopes: &[Option<Tensor>], share: f64) {
+    let length = |tensor: &Tensor| tensor.to_kind(Kind::Double).square().sum(Kind::Double).sqrt().double_value(&[]);
+    no_grad(|| {
+        for (parameter, slope) in parameters.iter().zip(slopes) {
+            let Some(slope) = slope else { continue };
+            let own = length(&parameter.tensor).max(LEAST * (parameter.tensor.numel() as f64).sqrt());
+            let steep = length(slope);
+            if steep > 0.0 {
+                let _ = parameter.tensor.shallow_clone().g_sub_(&(slope * (share * own / steep)));
+            }
+        }
+    });
 }
 
 /// Where an output is to get to.
