@@ -271,11 +271,12 @@ impl<'a> LaneView<'a> {
     }
 
     /// Some axes of the first input are worked on as a whole. Lanes along one of them are left out by an operator that
-    /// knows how to; otherwise nothing is cut along them.
+    /// knows how to and whose data is of a known type; otherwise nothing is cut along them.
     pub(crate) fn summarise(&mut self, data: &[Axis], axes: &[usize]) {
         let labelled: Vec<usize> = axes.iter().copied().filter(|&axis| data[axis].has_labels()).collect();
+        let is_typed = self.node().input(0).is_some_and(|data| self.graph.value(data).dtype.is_some());
         match labelled[..] {
-            [axis] if self.leaves_out && !self.is_computed && data[axis].holds_whole_blocks() => {
+            [axis] if self.leaves_out && is_typed && !self.is_computed && data[axis].holds_whole_blocks() => {
                 self.state.contracted.extend(data[axis].labels());
                 self.state.summaries.push((self.id, axis));
             }
