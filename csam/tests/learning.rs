@@ -3,7 +3,8 @@
 //!
 //! `ESPALIER_NETWORKS=FOLDER:FOLDER cargo test --release -p espalier-csam --test learning -- --ignored --nocapture` runs
 //! the models of any folders, a line each.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::print_stdout, reason = "a line for each model of a folder")]
 
 use std::fmt;
 use std::path::{Path, PathBuf};
