@@ -248,12 +248,12 @@ mod tests {
     fn what_is_missing_or_of_another_form_is_named() {
         let half = output("h", &[2, 1], vec![half::f16::ONE, half::f16::NEG_ONE]);
         let single = output("h", &[2, 1], vec![1.0f32, -1.0]);
-        let (found, mismatches) = matched(&[single.clone()], &[half], 2, &Tolerance::default()).unwrap();
+        let (found, mismatches) = matched(std::slice::from_ref(&single), &[half], 2, &Tolerance::default()).unwrap();
         assert!(found[0].passed && found[0].tolerance > 1e-3);
         assert_eq!(mismatches.iter().map(Mismatch::is_fatal).collect::<Vec<_>>(), [false]);
         let wide = output("h", &[1, 2], vec![1.0f32, -1.0]);
         let more = [wide, output("k", &[2, 1], vec![0.0f32, 1.0])];
-        let (found, mismatches) = matched(&[single.clone()], &more, 2, &Tolerance::default()).unwrap();
+        let (found, mismatches) = matched(std::slice::from_ref(&single), &more, 2, &Tolerance::default()).unwrap();
         assert!(found.is_empty());
         assert!(matches!(&mismatches[..], [Mismatch::Reshaped { .. }, Mismatch::Added { .. }]), "{mismatches:?}");
         let (_, mismatches) = matched(&[single], &[], 2, &Tolerance::default()).unwrap();
