@@ -118,3 +118,14 @@ fn lanes_are_scored_ranked_and_bounded_as_asked() {
     let wrong = place.refused(&["slim", &model, "--to", "macs=60%", "--layer", "fc:3", "-o", &out]);
     assert!(wrong.contains("search.layer") && wrong.contains("NAME=16.."), "{wrong}");
 }
+
+#[test]
+fn what_was_written_out_in_place_is_compared_at_a_size_that_the_network_takes() {
+    if !fixtures::needs::onnx_runtime() {
+        return;
+    }
+    let place = Place::new();
+    std::fs::write(place.path("long.onnx"), small::of_long_sequences()).unwrap();
+    let done = place.json(&["slim", &place.arg("long.onnx"), "--to", "channels=50%", "-o", &place.arg("out.onnx")]);
+    assert!(done["removed"].as_u64().unwrap() > 0, "{done}");
+}

@@ -84,8 +84,15 @@ impl Gate {
     /// without them.
     fn check_inlined(self, subject: &Subject, pictures: Option<&Pictures>) -> Result<Option<String>> {
         let Some(note) = subject.model.inlined.note() else { return Ok(None) };
-        let inputs = inputs(subject, pictures, freed::SAMPLES, self.seed)?;
-        match freed::inlined_equals(subject, &inputs, self.threads)? {
+        let equals = |side: usize| -> Result<bool> {
+            let inputs = inputs_of(subject, pictures, freed::SAMPLES, self.seed, side)?;
+            freed::inlined_equals(subject, &inputs, self.threads)
+        };
+        // A size that is left open may be one that the network cannot take; the first that it takes decides.
+        let mut sides = probes::sides();
+        let first = sides.next().unwrap_or(OPEN_SIDE);
+        let equal = sides.fold(equals(first), |found, side| found.or_else(|stopped| equals(side).map_err(|_| stopped)));
+        match equal? {
             true => Ok(Some(note)),
             false => Err(anyhow!(
                 "`{}` answers something else with its functions and branches written out in place, so nothing was written; \
@@ -280,8 +287,13 @@ fn real(subject: &Subject, pictures: &Pictures, folder: &Path) -> Result<PathBuf
 
 /// Real samples, then seeded noise.
 pub(crate) fn inputs(subject: &Subject, pictures: Option<&Pictures>, probes: usize, seed: u64) -> Result<Batch> {
+    inputs_of(subject, pictures, probes, seed, OPEN_SIDE)
+}
+
+/// The same, drawn where there are no pictures with sizes that the model leaves open at `side`.
+fn inputs_of(subject: &Subject, pictures: Option<&Pictures>, probes: usize, seed: u64, side: usize) -> Result<Batch> {
     let Some(pictures) = pictures else {
-        let intake = drawn(&subject.model.graph, OPEN_SIDE, seed)?;
+        let intake = drawn(&subject.model.graph, side, seed)?;
         let chosen: Vec<usize> = (0..probes).collect();
         let set = &images::data::random(probes).splits[0];
         return Ok(Batch::of_samples(&intake, intake.values_all(set, &chosen)?)?);

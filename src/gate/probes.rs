@@ -15,6 +15,11 @@ const OPEN_BATCH: usize = 2;
 /// Sides are not halved below this.
 const SMALLEST_SIDE: usize = 16;
 
+/// Sides to try where a network leaves one open, the likeliest first.
+pub(super) fn sides() -> impl Iterator<Item = usize> {
+    OPEN_SIDES.into_iter().filter(|(rows, columns)| rows == columns).map(|(rows, _)| rows)
+}
+
 /// Sizes to feed, and how often.
 #[derive(Clone, Debug)]
 pub(super) struct Probes {
