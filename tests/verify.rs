@@ -64,6 +64,18 @@ fn a_file_that_was_cut_is_held_to_the_same_answers() {
 }
 
 #[test]
+fn smaller_tensors_with_another_output_are_no_agreement() {
+    if !fixtures::needs::onnx_runtime() {
+        return;
+    }
+    let place = Place::new();
+    let (ten, seven) = (place.model("resnet8"), place.arg("seven.onnx"));
+    std::fs::write(place.path("seven.onnx"), fixtures::models::resnet::cifar(8, 7, 0)).unwrap();
+    let (found, status) = verified(&place, &[&ten, &seven]);
+    assert_eq!(status, Some(1), "{found}");
+}
+
+#[test]
 fn a_network_that_magnifies_rounding_is_told_from_one_that_is_wrong() {
     if !fixtures::needs::onnx_runtime() {
         return;

@@ -47,8 +47,10 @@ fn places(indices: &Tensor, shape: &[usize], listed: usize) -> Option<Vec<usize>
 fn filled(values: &Tensor, shape: &[usize], count: usize, places: &[usize]) -> Option<Tensor> {
     let width = values.dtype.bits() / 8;
     let mut data = vec![0; count.checked_mul(width)?];
-    for (element, place) in values.data.chunks_exact(width.max(1)).zip(places) {
-        data.get_mut(place * width..(place + 1) * width).filter(|_| *place < count)?.copy_from_slice(element);
+    for (element, &place) in values.data.chunks_exact(width.max(1)).zip(places) {
+        // Any place may be listed; only those below the count can be multiplied.
+        let start = (place < count).then(|| place * width)?;
+        data.get_mut(start..start + width)?.copy_from_slice(element);
     }
     Some(Tensor { dtype: values.dtype, shape: shape.to_vec(), data: data.into() })
 }
@@ -84,5 +86,6 @@ mod tests {
         assert_eq!(read(&sparse(&[2, 3], (&[2], &[0, 1]), &[5.0])), None);
         assert_eq!(read(&sparse(&[1 << 40, 1 << 40], (&[1], &[0]), &[5.0])), None);
         assert_eq!(read(&sparse(&[1 << 30], (&[1], &[0]), &[5.0])), None);
+        assert_eq!(read(&sparse(&[2, 3], (&[1], &[i64::MAX]), &[5.0])), None);
     }
 }

@@ -122,6 +122,11 @@ fn cut(
     let (seed, threads) = (settings.seed(), settings.threads());
     let asked = Asked { pictures: evidence::samples(settings), kinds, seed, threads };
     let mut shown = evidence::shown(&context.progress, "answers");
+    if settings.verify.runtimes.is_some() {
+        context
+            .progress
+            .note("the second file was cut from the first: answers are compared on ort, and --runtimes is not read");
+    }
     let Samples { set, inputs } = samples;
     let mut found = answers(&dense.path, &[candidate], set, inputs, &asked, &mut shown)?;
     let found: Answers = found.remove(0);
@@ -130,7 +135,8 @@ fn cut(
         let text = report::answers(&found, inputs.samples_called());
         format!("the second file was cut from the first, so its answers are compared:\n{text}")
     })?;
-    Ok(Outcome::of(found.usable()))
+    let compared = found.outputs.iter().all(|output| output.incomparable.is_none());
+    Ok(Outcome::of(found.usable() && compared))
 }
 
 /// Writes what was found where that was asked for.
@@ -173,6 +179,10 @@ fn first_outputs(found: &Agreement) -> Vec<OutputAgreement> {
 
 /// What each output was held to, and what would have been enough.
 fn allowed(outputs: &[OutputAgreement]) -> String {
-    let one = |output: &OutputAgreement| format!("`{}` {}", output.output, small(output.tolerance));
+    let one = |output: &OutputAgreement| {
+        let least = output.least_tolerance.filter(|least| *least > output.tolerance);
+        let least = least.map(|least| format!(" ({} would have passed)", small(least))).unwrap_or_default();
+        format!("`{}` {}{least}", output.output, small(output.tolerance))
+    };
     format!("relative tolerance: {}", outputs.iter().map(one).collect::<Vec<_>>().join(", "))
 }
